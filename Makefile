@@ -1,0 +1,49 @@
+# Everything runs from `.venv`, which the first target that needs it sets up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+ROOMS := client conversion models perf server
+PROJECTS := pyproject.toml $(ROOMS:%=%/pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test lint fmt models lock perf clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv (the other targets do it when needed)
+
+$(STAMP): requirements.lock scripts/bootstrap.py scripts/uv.txt $(PROJECTS)
+	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; Python >= 3.11 is needed (make PYTHON=/path/to/python3 …)"; exit 1; }
+	@$(PYTHON) scripts/bootstrap.py
+	@touch $@
+
+serve: $(STAMP) ## start Triton and Valkey with the models, until Ctrl-C
+	@exec $(BIN)/geulpi serve
+
+test: $(STAMP) ## run every test, on real servers
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## check style and types
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check || { echo "run: make fmt"; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+
+fmt: $(STAMP) ## format the code and mend what can be mended
+	@$(BIN)/ruff check --quiet --fix --exit-zero
+	@$(BIN)/ruff format --quiet
+
+models: $(STAMP) ## train, convert and publish the calendar models
+	@$(BIN)/geulpi build
+
+perf: $(STAMP) ## print the measured figures of the README
+	@$(BIN)/python -m geulpi_perf.figures
+
+lock: ## write requirements.lock anew from the pyproject files
+	@.tools/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header --all-extras --group dev pyproject.toml \
+	  $(ROOMS:%=--no-emit-package geulpi-%) --no-emit-package geulpi -o requirements.lock
+
+clean: ## remove what the set-up made
+	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache
