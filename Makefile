@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+BACKEND := server/src/geulpi_server/backends/onnxruntime
 ROOMS := client conversion models perf server
 PROJECTS := pyproject.toml $(ROOMS:%=%/pyproject.toml)
 
@@ -29,6 +30,7 @@ lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check || { echo "run: make fmt"; exit 1; }
 	@$(BIN)/mypy --no-error-summary
+	@cd $(BACKEND) && $(CURDIR)/$(BIN)/mypy --strict --ignore-missing-imports --explicit-package-bases --no-error-summary --config-file= model.py onnx_model.py
 
 fmt: $(STAMP) ## format the code and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix --exit-zero

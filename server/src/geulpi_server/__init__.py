@@ -1,1 +1,27 @@
-"""."""
+"""The embedded server: Triton and Valkey on this machine, without a container."""
+
+from geulpi_server._errors import (
+    InvalidAddress,
+    ModelsNotReady,
+    PortTaken,
+    RepositoryNotFound,
+    ServerDied,
+    ServerError,
+    StartTimeout,
+    UnsupportedEnvironment,
+)
+from geulpi_server._triton import EmbeddedTriton
+from geulpi_server._valkey import EmbeddedValkey
+
+__all__ = [
+    "EmbeddedTriton",
+    "EmbeddedValkey",
+    "InvalidAddress",
+    "ModelsNotReady",
+    "PortTaken",
+    "RepositoryNotFound",
+    "ServerDied",
+    "ServerError",
+    "StartTimeout",
+    "UnsupportedEnvironment",
+]
