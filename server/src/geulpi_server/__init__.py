@@ -10,6 +10,7 @@ from geulpi_server._errors import (
     StartTimeout,
     UnsupportedEnvironment,
 )
+from geulpi_server._keys import control_header_for
 from geulpi_server._triton import EmbeddedTriton
 from geulpi_server._valkey import EmbeddedValkey
 
@@ -24,4 +25,5 @@ __all__ = [
     "ServerError",
     "StartTimeout",
     "UnsupportedEnvironment",
+    "control_header_for",
 ]

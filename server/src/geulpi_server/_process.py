@@ -21,9 +21,7 @@ SHM_FOLDER = Path("/dev/shm")  # noqa: S108 -- where Triton's Python backend put
 SHM_PREFIX = "geulpi_"
 _OWNED = re.compile(rf"(?:{RUN_FOLDER_PREFIX}|{SHM_PREFIX})(\d+)_")
 # Triton without a GPU always says these; they mean nothing here.
-_HARMLESS = re.compile(
-    r"CUDA|NVML|DCGM|GPU|pinned memory|Polling|No server context", re.IGNORECASE
-)
+_HARMLESS = re.compile(r"CUDA|NVML|DCGM|GPU|pinned memory|Polling|No server context", re.IGNORECASE)
 _USEFUL = re.compile(r"^(?:[EW]\d{4} |\d+:M .*\s#|error|.*(?:Traceback|Error:|rror: ))")
 
 

@@ -49,6 +49,7 @@ def serve(
     from rich.logging import RichHandler
 
     from geulpi_server import EmbeddedTriton, EmbeddedValkey
+    from geulpi_server._keys import remembered
 
     console = Console()
     complaints = Console(stderr=True)
@@ -73,6 +74,8 @@ def serve(
                 if valkey is not None:
                     servers.enter_context(valkey)
                 servers.enter_context(triton)
+                ports = (http_port, grpc_port)
+                servers.enter_context(remembered(triton.control_header, ports))
             took_s = time.monotonic() - started_s
             _show(console, triton, redis_url or (valkey.url if valkey else ""), took_s)
             _watch(triton, valkey, log_file, complaints)

@@ -1,0 +1,122 @@
+"""Finds Triton's perf_analyzer, or sets it up without root.
+
+The newest package of it needs glibc 2.38. The binary inside the tritonclient 2.50.0 wheel runs on
+older systems; two libraries that it links to come with the nvidia-pytriton wheel, under other
+names.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from geulpi_perf._errors import ToolMissing
+
+__all__ = ["PerfAnalyzer", "find_perf_analyzer"]
+
+_REQUIREMENTS = Path(__file__).with_name("perf_analyzer.txt")
+_LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12.*"}
+_REMEDY = (
+    "install it and put it on PATH (pip install perf-analyzer, on glibc 2.38 or newer; or use the "
+    "tritonserver SDK container)"
+)
+
+
+@dataclass(frozen=True)
+class PerfAnalyzer:
+    """The program and the environment variables that it runs with."""
+
+    path: Path
+    environment: dict[str, str] = field(repr=False)
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            [self.path, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def find_perf_analyzer() -> PerfAnalyzer:
+    """Return the perf_analyzer on PATH, else the one in the cache, set up there if need be.
+
+    Raises:
+        ToolMissing: it is not here and could not be set up.
+    """
+    if found := shutil.which("perf_analyzer"):
+        return PerfAnalyzer(Path(found), dict(os.environ))
+    folder = platformdirs.user_cache_path("geulpi") / "perf_analyzer-2.50.0"
+    if not (folder / "bin" / "perf_analyzer").exists():
+        _set_up(folder)
+    libraries = f"{folder / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}".rstrip(":")
+    tool = PerfAnalyzer(
+        folder / "bin" / "perf_analyzer", os.environ | {"LD_LIBRARY_PATH": libraries}
+    )
+    tried = tool.run("--version")
+    if tried.returncode:
+        shutil.rmtree(folder)
+        raise ToolMissing("perf_analyzer", tried.stderr.strip(), _REMEDY)
+    return tool
+
+
+def _set_up(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as stage:
+        wheel, made = Path(stage, "wheel"), Path(stage, "made")
+        _install(wheel)
+        for part in ("bin", "lib"):
+            (made / part).mkdir(parents=True)
+        binary = made / "bin" / "perf_analyzer"
+        (wheel / "bin" / "perf_analyzer").rename(binary)
+        binary.chmod(0o755)
+        _link_libraries(made / "lib")
+        if not folder.exists():  # another process may have been faster
+            made.rename(folder)
+
+
+def _install(target: Path) -> None:
+    options: list[str | Path] = [
+        "install",
+        "--quiet",
+        "--target",
+        target,
+        "--no-deps",
+        "--require-hashes",
+    ]
+    uv = Path(sys.prefix).parent / ".tools" / "uv" / "bin" / "uv"
+    own = str(uv) if uv.exists() else shutil.which("uv")
+    pip: list[str | Path] = [own, "pip"] if own else [sys.executable, "-m", "pip"]
+    interpreter: list[str | Path] = ["--python", sys.executable] if own else []
+    done = subprocess.run(
+        [*pip, *options, *interpreter, "-r", _REQUIREMENTS],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ToolMissing("perf_analyzer", done.stderr.strip(), _REMEDY)
+
+
+def _link_libraries(folder: Path) -> None:
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or not spec.submodule_search_locations:
+        return  # then the system must have them; --version will tell
+    shipped = Path(spec.submodule_search_locations[0]).parent / "nvidia_pytriton.libs"
+    for name, pattern in _LIBRARIES.items():
+        for library in shipped.glob(pattern):
+            (folder / name).symlink_to(library)
+
+
+if __name__ == "__main__":
+    print(find_perf_analyzer().path)
