@@ -1,6 +1,8 @@
 """A fitted scikit-learn estimator becomes a verified entry of a Triton model repository."""
 
-from geulpi_conversion._convert import Converted, convert
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from geulpi_conversion._errors import (
     ConversionError,
     InvalidName,
@@ -12,8 +14,11 @@ from geulpi_conversion._errors import (
     Unservable,
     UntrustedFile,
 )
-from geulpi_conversion._parity import OutputParity, Parity
-from geulpi_conversion._publish import publish
+
+if TYPE_CHECKING:
+    from geulpi_conversion._convert import Converted, convert
+    from geulpi_conversion._parity import OutputParity, Parity
+    from geulpi_conversion._publish import publish
 
 __all__ = [
     "ConversionError",
@@ -31,3 +36,18 @@ __all__ = [
     "convert",
     "publish",
 ]
+
+# scikit-learn and skl2onnx take seconds to import; help and error messages must not wait for them.
+_LATE = {
+    "Converted": "_convert",
+    "OutputParity": "_parity",
+    "Parity": "_parity",
+    "convert": "_convert",
+    "publish": "_publish",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

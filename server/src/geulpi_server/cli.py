@@ -56,6 +56,8 @@ def serve(
     logging.basicConfig(
         format="%(message)s", handlers=[RichHandler(console=complaints, show_path=False)]
     )
+    # Also where a shell started us in the background and set SIGINT to be ignored.
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     log_file = _log_file(grpc_port)
     triton = EmbeddedTriton(

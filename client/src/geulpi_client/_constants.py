@@ -1,0 +1,41 @@
+"""Every cache prefix, time to live and limit of the client, with units in the names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+DEFAULT_URL: Final = "localhost:8001"
+DEFAULT_CACHE_URL: Final = "redis://localhost:6379/0"
+DEFAULT_TIMEOUT_S: Final = 5.0
+
+# Keys in Redis: `ml_cache:{model}:{version}:{digest}` and the hash `ml_cache_stats:{model}`.
+RESULT_PREFIX: Final = "ml_cache:"
+COUNTS_PREFIX: Final = "ml_cache_stats:"
+
+# How long an answer stays true: a plan ages with the calendar, a burnout risk over days.
+TTL_S: Final[Mapping[str, float]] = MappingProxyType(
+    {
+        "event_classifier": 300.0,
+        "schedule_optimizer": 60.0,
+        "pattern_detector": 1800.0,
+        "balance_analyzer": 900.0,
+        "burnout_analyzer": 3600.0,
+    }
+)
+OTHER_TTL_S: Final = 300.0
+
+# What the cache may cost a call, and for how long it is left alone after it failed.
+CACHE_TIMEOUT_S: Final = 0.05
+CACHE_PAUSE_S: Final = 1.0
+COUNTS_FLUSH_S: Final = 1.0
+# Larger answers stay out of the cache: moving them takes longer than the cache may cost.
+MAX_CACHED_ROW_BYTES: Final = 1 << 20
+
+# How old a model's metadata may be, and what a refresh may cost while an older one is at hand.
+CONTRACT_TTL_S: Final = 1.0
+CONTRACT_REFRESH_S: Final = 0.25
+
+MAX_ELEMENT_BYTES: Final = 1 << 20
+MAX_TITLE_CHARACTERS: Final = 1000

@@ -1,0 +1,63 @@
+"""The protocol's messages from and to this package's own types; pure, no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tritonclient.grpc import service_pb2 as pb
+
+from geulpi_client._contract import Contract
+from geulpi_client._errors import Target, UnexpectedAnswer
+from geulpi_client._tensors import Spec, Tensor
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered, and which version of it; outputs are in the order of their names."""
+
+    version: str
+    outputs: tuple[Tensor, ...]
+
+
+def infer_request(model: str, version: str, tensors: Sequence[Tensor]) -> pb.ModelInferRequest:
+    """Return the request that asks a model about these tensors."""
+    request = pb.ModelInferRequest(model_name=model, model_version=version)
+    for tensor in tensors:
+        request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        request.raw_input_contents.append(tensor.raw)
+    return request
+
+
+def answer_of(response: pb.ModelInferResponse, target: Target) -> Answer:
+    """Return the answer that a response holds."""
+    if len(response.raw_output_contents) != len(response.outputs):
+        raise UnexpectedAnswer(target, "its outputs are not raw bytes")
+    outputs = [
+        Tensor(output.name, output.datatype, tuple(output.shape), raw)
+        for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+    ]
+    return Answer(response.model_version, tuple(sorted(outputs, key=lambda tensor: tensor.name)))
+
+
+def contract_of(response: pb.ModelMetadataResponse, target: Target) -> Contract:
+    """Return the contract that a model's metadata holds, for its newest version or the one asked.
+
+    Raises:
+        UnexpectedAnswer: no version is a number.
+    """
+    numbers = [int(version) for version in response.versions if version.isdecimal()]
+    version = target.version or (str(max(numbers)) if numbers else "")
+    if not version:
+        raise UnexpectedAnswer(target, f"its versions are {list(response.versions)}")
+    return Contract(
+        response.name,
+        version,
+        tuple(Spec(t.name, t.datatype, tuple(t.shape)) for t in response.inputs),
+        tuple(
+            sorted(
+                (Spec(t.name, t.datatype, tuple(t.shape)) for t in response.outputs),
+                key=lambda spec: spec.name,
+            )
+        ),
+    )
