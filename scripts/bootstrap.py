@@ -26,7 +26,7 @@ class CannotSetUp(Exception):
 
 
 def check_machine() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 -- runs before anything is known of Python
         raise CannotSetUp(
             f"Python {platform.python_version()} is too old: this project needs 3.11 or newer.\n"
             "Remedy: install one and call `make PYTHON=python3.11 …`."

@@ -31,9 +31,9 @@ from geulpi_client._model_client import ModelClient
 from geulpi_client._statistics import ModelStats, Stats
 from geulpi_client._status import ServerStatus, server_status
 
-__all__ = [
-    "CATEGORIES",
+__all__ = [  # noqa: RUF022 -- plain order: a reader looks names up by their letters
     "AccessDenied",
+    "CATEGORIES",
     "CacheStats",
     "CacheUnavailable",
     "CallFailed",

@@ -12,7 +12,13 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from geulpi_client._contract import Contract
 from geulpi_client._deadline import Deadline
-from geulpi_client._errors import ClientClosed, DeadlineExceeded, Target
+from geulpi_client._errors import (
+    ClientClosed,
+    DeadlineExceeded,
+    ModelNotFound,
+    ModelUnavailable,
+    Target,
+)
 from geulpi_client._messages import Answer, answer_of, contract_of, infer_request
 from geulpi_client._tensors import Tensor
 from geulpi_client._translation import translate
@@ -97,19 +103,24 @@ class GrpcTransport:
     def models(self, deadline: Deadline) -> list[ServedModel]:
         """Ask for the models in memory, by the statistics: the repository's index is closed."""
         answer = self._ask(self._stub.ModelStatistics, pb.ModelStatisticsRequest(), deadline)
-        names = sorted({model.name for model in answer.model_stats})
-        return [self._model(name, deadline) for name in names]
+        versions: dict[str, list[str]] = {}
+        for model in sorted(answer.model_stats, key=lambda m: (m.name, int(m.version))):
+            versions.setdefault(model.name, []).append(model.version)
+        return [self._model(name, tuple(found), deadline) for name, found in versions.items()]
 
     def close(self) -> None:
         """Close the connection; calls under way fail."""
         self._channel.close()
 
-    def _model(self, name: str, deadline: Deadline) -> ServedModel:
-        metadata = self._ask(self._stub.ModelMetadata, pb.ModelMetadataRequest(name=name), deadline)
+    def _model(self, name: str, versions: tuple[str, ...], deadline: Deadline) -> ServedModel:
         ready = self._ask(self._stub.ModelReady, pb.ModelReadyRequest(name=name), deadline).ready
+        try:
+            request = pb.ModelMetadataRequest(name=name)
+            platform = self._ask(self._stub.ModelMetadata, request, deadline).platform
+        except (ModelNotFound, ModelUnavailable):  # it is going, or not there yet
+            platform = ""
         # "onnxruntime_onnx", "pytorch_libtorch": the backend and what it reads.
-        backend = metadata.platform.partition("_")[0]
-        return ServedModel(name, tuple(sorted(metadata.versions, key=int)), backend, bool(ready))
+        return ServedModel(name, versions, platform.partition("_")[0], bool(ready))
 
     def _ask(self, rpc: Callable[..., Any], request: object, deadline: Deadline) -> Any:
         return self._call(rpc, request, Target(self.url), deadline)

@@ -17,7 +17,7 @@ from geulpi_client._errors import ClientClosed, GeulpiError
 from geulpi_client._grpc import GrpcTransport
 from geulpi_client._inference import Call, Inference, InferResult
 from geulpi_client._inputs import checked_inputs
-from geulpi_client._settings import Ttls, checked_timeout, checked_version
+from geulpi_client._settings import Ttls, checked_model, checked_timeout, checked_version
 from geulpi_client._statistics import Recorder, Stats
 from geulpi_client._tensors import Array
 
@@ -96,10 +96,9 @@ class ModelClient:
         if self._closed:
             raise ClientClosed(self.url)
         started_s = time.monotonic()
-        deadline = Deadline.after(
-            checked_timeout(self._timeout_s if timeout_s is None else timeout_s)
-        )
-        call = Call(model, checked_version(version), deadline)
+        seconds = self._timeout_s if timeout_s is None else checked_timeout(timeout_s)
+        deadline = Deadline.after(seconds)
+        call = Call(checked_model(model), checked_version(version), deadline)
         try:
             contract = self._contracts.get(model, version, deadline)
             result = self._inference.run(call, contract, checked_inputs(contract, inputs))

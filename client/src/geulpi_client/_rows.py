@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from geulpi_client._codec import decode_row, encode_row, layout
 from geulpi_client._constants import MAX_CACHED_ROW_BYTES
@@ -27,7 +28,7 @@ class Lookup:
         """Whether each row came from the cache."""
         return [digest in self.found for digest in self.digests]
 
-    @property
+    @cached_property
     def missing(self) -> list[int]:
         """Return where each row that is not known stands first; equal rows are asked once."""
         first: dict[str, int] = {}

@@ -30,6 +30,13 @@ def checked_timeout(timeout_s: float) -> float:
     return float(timeout_s)
 
 
+def checked_model(model: str) -> str:
+    """Return a model's name, or raise `InvalidSetting`."""
+    if not isinstance(model, str) or not model or not model.isprintable():
+        raise InvalidSetting("model", model, "a model's name, such as 'event_classifier'")
+    return model
+
+
 def checked_version(version: str) -> str:
     """Return a model version, empty for the newest, or raise `InvalidSetting`."""
     if not isinstance(version, str) or not (version == "" or version.isdecimal()):

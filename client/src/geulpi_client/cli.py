@@ -213,9 +213,10 @@ def _show_status(server: ServerStatus, cache_state: dict[str, Any] | None) -> No
 
     console = Console()
     state = "ready" if server.ready else "live, not ready" if server.live else "away"
-    console.print(f"server {server.url}: {state} {server.name} {server.version}", markup=False)
+    line = f"server {server.url}: {state} {server.name} {server.version}"
+    console.print(line.rstrip(), markup=False, highlight=False)
     if server.problem:
-        console.print(server.problem, markup=False, highlight=False)
+        console.print(server.problem, markup=False, highlight=False, soft_wrap=True)
     if server.models:
         table = Table("model", "versions", "backend", "state")
         for model in server.models:

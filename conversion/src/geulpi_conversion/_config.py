@@ -1,106 +1,103 @@
-"""config.pbtxt, complete, through Triton's own protobuf."""
+"""Writes config.pbtxt through Triton's own protobuf, so that no unknown field can be written."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc import model_config_pb2 as pb
 
-from geulpi_conversion._convert import Converted
-from geulpi_conversion._tensors import TRITON_TYPES
+from geulpi_conversion._converted import Converted, TensorSpec
 
-__all__ = ["VERSIONED", "model_config", "parse", "write"]
-
-# The layout of a repository entry. When it changes: raise it, and teach `_publish` to read entries
-# of the one before.
-FORMAT = 1
 MAX_BATCH_SIZE = 256
-MAX_QUEUE_DELAY_US = 500
-# Parameters that belong to one version, `<key>.<version>`: kept while that version is there.
-VERSIONED = ("artefact", "sha256", "trusted")
+QUEUE_DELAY_US = 500
+WARMUP = "one_row"
+DATATYPES = {
+    "BOOL": pb.TYPE_BOOL,
+    "BYTES": pb.TYPE_STRING,
+    "FP32": pb.TYPE_FP32,
+    "FP64": pb.TYPE_FP64,
+    "INT64": pb.TYPE_INT64,
+}
+# Parameters of this name and a dot are about one version; the file holds those of all versions.
+BY_VERSION = ("sha256", "trusted")
 
 
-def model_config(converted: Converted, version: int, earlier: Mapping[str, str]) -> Any:
-    """Return the config of a model as Triton's `ModelConfig` message.
+def build_config(
+    converted: Converted, warmup: Mapping[str, str], by_version: Mapping[str, str]
+) -> pb.ModelConfig:
+    """Return the whole config of a model: nothing is left for a server to guess.
 
     Args:
-        converted: the model.
-        version: the version it is published as.
-        earlier: parameters of the versions that stay in the repository.
+        converted: the newest version.
+        warmup: for each input, the file below `warmup/` that holds one row of it.
+        by_version: parameters such as `sha256.2`, of every version in the folder.
     """
-    config = model_config_pb2.ModelConfig(
-        name=converted.name, backend=converted.backend, max_batch_size=MAX_BATCH_SIZE
-    )
-    if converted.backend == "onnxruntime":
-        config.default_model_filename = converted.artefact
-    for tensors, specs in (
-        (config.input, converted.inputs.specs),
-        (config.output, converted.outputs),
-    ):
-        for spec in specs:
-            tensors.add(
-                name=spec.name,
-                data_type=_data_type(spec.dtype),
-                dims=[spec.width],
+    config = pb.ModelConfig(
+        name=converted.name,
+        backend=converted.backend,
+        max_batch_size=MAX_BATCH_SIZE,
+        input=[
+            pb.ModelInput(name=s.name, data_type=DATATYPES[s.datatype], dims=[s.width])
+            for s in converted.inputs
+        ],
+        output=[
+            pb.ModelOutput(name=s.name, data_type=DATATYPES[s.datatype], dims=[s.width])
+            for s in converted.outputs
+        ],
+        # Left out, a server would start two instances for ONNX, each with a thread for each core.
+        instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],
+        dynamic_batching=pb.ModelDynamicBatching(max_queue_delay_microseconds=QUEUE_DELAY_US),
+        model_warmup=[
+            pb.ModelWarmup(
+                name=WARMUP,
+                batch_size=1,
+                inputs={s.name: _warmup_input(s, warmup[s.name]) for s in converted.inputs},
             )
-    config.dynamic_batching.max_queue_delay_microseconds = MAX_QUEUE_DELAY_US
-    # Always said: without it Triton starts two instances of an onnxruntime model on a CPU.
-    config.instance_group.add(count=1, kind=model_config_pb2.ModelInstanceGroup.KIND_CPU)
-    sample = config.model_warmup.add(name="sample", batch_size=1)
-    for spec in converted.inputs.specs:
-        tensor = sample.inputs[spec.name]
-        tensor.data_type = _data_type(spec.dtype)
-        tensor.dims.append(spec.width)
-        tensor.input_data_file = warmup_file(spec.name)
-    for name, value in {**earlier, **_parameters(converted, version)}.items():
-        config.parameters[name].string_value = value
+        ],
+    )
+    threads = {"intra_op_thread_count": "1", "inter_op_thread_count": "1"}
+    parameters = {
+        **converted.parameters,
+        "reason": converted.reason,
+        **(threads if converted.backend == "onnxruntime" else {}),
+        **by_version,
+    }
+    for key, value in parameters.items():
+        config.parameters[key].string_value = value
     return config
 
 
-def _parameters(converted: Converted, version: int) -> dict[str, str]:
-    description = converted.description
-    parameters = {
-        "geulpi_format": str(FORMAT),
-        "estimator": description.estimator,
-        "libraries": _json(description.libraries),
-        "inputs": _json([spec.name for spec in converted.inputs.specs]),
-        "layout": converted.inputs.layout,
-        "dtypes": _json(converted.inputs.dtypes),
-        f"artefact.{version}": converted.artefact,
-        f"sha256.{version}": converted.sha256,
-        f"trusted.{version}": _json(converted.trusted),
-    }
-    if description.classes:
-        parameters["classes"] = _json(description.classes)
-    if converted.reason:
-        parameters["reason"] = converted.reason
-    if converted.backend == "onnxruntime":
-        # The default takes every core for each request, at no gain for models of this size.
-        parameters |= {"intra_op_thread_count": "1", "inter_op_thread_count": "1"}
+def version_parameters(converted: Converted, version: int, digest: str) -> dict[str, str]:
+    """Return what the config tells about one version only."""
+    parameters = {f"sha256.{version}": digest}
+    if converted.trusted:
+        parameters[f"trusted.{version}"] = json.dumps(converted.trusted, ensure_ascii=False)
     return parameters
 
 
-def warmup_file(tensor: str) -> str:
-    """Return the name of a warm-up file, safe for any tensor name."""
-    return "sample-" + "".join(c if c.isalnum() else f"%{ord(c):x}" for c in tensor)
+def kept_parameters(earlier: pb.ModelConfig, versions: Iterable[int]) -> dict[str, str]:
+    """Return what an earlier config tells about versions that are still in the folder."""
+    keys = [f"{kind}.{version}" for kind in BY_VERSION for version in versions]
+    return {k: earlier.parameters[k].string_value for k in keys if k in earlier.parameters}
 
 
-def write(config: Any) -> str:
-    """Return a config as the text of config.pbtxt."""
-    return str(text_format.MessageToString(config, as_utf8=True))
+def write_config(config: pb.ModelConfig) -> str:
+    """Return the text of config.pbtxt."""
+    return text_format.MessageToString(config, as_utf8=True)
 
 
-def parse(text: str) -> Any:
-    """Read the text of a config.pbtxt."""
-    return text_format.Parse(text, model_config_pb2.ModelConfig())
+def parse_config(text: str) -> pb.ModelConfig:
+    """Read the text of config.pbtxt.
+
+    Raises:
+        google.protobuf.text_format.ParseError: it is none.
+    """
+    return text_format.Parse(text, pb.ModelConfig())
 
 
-def _data_type(dtype: str) -> int:
-    return int(model_config_pb2.DataType.Value(TRITON_TYPES[dtype]))
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _warmup_input(spec: TensorSpec, file_name: str) -> pb.ModelWarmup.Input:
+    return pb.ModelWarmup.Input(
+        data_type=DATATYPES[spec.datatype], dims=[spec.width], input_data_file=file_name
+    )

@@ -1,30 +1,34 @@
-"""What can go wrong on the way from an estimator to a repository entry.
+"""What can go wrong with a conversion.
 
-ConversionError             base: something failed (exit code 1)
-├── NotFitted               misuse (exit code 2): the estimator has not seen data
-├── InvalidName             misuse: no name for a Triton model
-├── SampleMismatch          misuse: the sample is not what the estimator takes
-├── Unservable              misuse: the estimator has no answer for new rows
-├── UntrustedFile           misuse: loading the file would run its code
-├── UnreadableFile          the file can't be read as what its name says
-├── ParityFailed            even the Python backend would not answer as the estimator does
-└── RepositoryNotWritable   nothing can be published there
+ConversionError                 base: something failed (exit code 1)
+├── NoFaithfulRoute             no way of serving gives the estimator's own answers
+├── RepositoryNotWritable       the model repository can't be written
+├── UnreadableFile              a file of an estimator or a sample can't be read
+│   (misuse, exit code 2)
+├── InvalidName                 not a name for a model
+├── NotFitted                   the estimator was never fitted
+├── SampleMismatch              the sample is not what the estimator takes, or can't be sent
+├── Unservable                  the estimator has no answer for new rows, or none that fits a tensor
+├── UnsupportedFile             a kind of file that is not known here
+└── UntrustedFile               loading the file could run code, and nobody vouched for it
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "ConversionError",
     "InvalidName",
+    "NoFaithfulRoute",
     "NotFitted",
-    "ParityFailed",
     "RepositoryNotWritable",
     "SampleMismatch",
     "UnreadableFile",
     "Unservable",
+    "UnsupportedFile",
     "UntrustedFile",
 ]
 
@@ -35,84 +39,98 @@ class ConversionError(Exception):
     exit_code: ClassVar[int] = 1
 
 
-class NotFitted(ConversionError):
-    """The estimator has not been fitted."""
+class NoFaithfulRoute(ConversionError):
+    """Neither ONNX nor the Python backend gives the answers that the estimator gives."""
 
-    exit_code = 2
-
-    def __init__(self, estimator: object) -> None:
+    def __init__(self, name: str, tried: Sequence[str]) -> None:
+        self.tried = tuple(tried)
+        listed = "".join(f"\n  {line}" for line in tried)
         super().__init__(
-            f"{type(estimator).__name__} is not fitted.\nRemedy: call fit on it before converting."
-        )
-
-
-class InvalidName(ConversionError):
-    """A name that can't be a model's folder and address."""
-
-    exit_code = 2
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name!r} can't be a model's name.\nRemedy: use 1 to 64 ASCII letters, digits, "
-            "underscores and hyphens."
-        )
-
-
-class SampleMismatch(ConversionError):
-    """The sample is not what the estimator takes."""
-
-    exit_code = 2
-
-    def __init__(self, found: str, remedy: str) -> None:
-        super().__init__(f"The sample does not fit: {found}.\nRemedy: {remedy}.")
-
-
-class Unservable(ConversionError):
-    """The estimator has no answers for new rows, or none that a tensor can carry."""
-
-    exit_code = 2
-
-    def __init__(self, estimator: object, why: str, remedy: str) -> None:
-        super().__init__(f"{type(estimator).__name__} can't be served: {why}.\nRemedy: {remedy}.")
-
-
-class UntrustedFile(ConversionError):
-    """Loading the file would run code that nobody vouched for."""
-
-    exit_code = 2
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(
-            f"{path}: {why}.\nRemedy: if you know where the file comes from, pass --trust; "
-            "prefer files saved by skops, whose content can be audited."
-        )
-
-
-class UnreadableFile(ConversionError):
-    """A file that is missing, damaged or of a kind that is not read."""
-
-    exit_code = 2
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path}: {why}.")
-
-
-class ParityFailed(ConversionError):
-    """No way of serving the estimator gives its own answers."""
-
-    def __init__(self, name: str, tried: list[str]) -> None:
-        listed = "\n".join(f"  {step}" for step in tried)
-        super().__init__(
-            f"No way of serving '{name}' gives the estimator's own answers:\n{listed}\n"
-            "Remedy: make its predictions deterministic (set random_state), or report this case."
+            f"No way of serving '{name}' gives the estimator's own answers on the sample:{listed}\n"
+            "Remedy: fix what the last line names; an estimator that answers at random, or that "
+            "holds functions or classes from a script or notebook, can't be served: move them "
+            "into a module that the server can import."
         )
 
 
 class RepositoryNotWritable(ConversionError):
-    """Nothing can be published there."""
+    """The model repository, or a file of it, can't be written or understood."""
 
-    def __init__(self, path: Path, error: OSError) -> None:
+    def __init__(self, repository: Path, why: str) -> None:
         super().__init__(
-            f"The model repository '{path}' can't be written: {error.strerror or error}.\n"
-            "Remedy: make the folder writable, or name another one with --repository."
+            f"The model repository '{repository}' can't be written: {why}.\n"
+            "Remedy: name a folder that this user may write, on a disk with room."
+        )
+
+
+class UnreadableFile(ConversionError):
+    """A file that is missing, damaged or not what its suffix says."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"'{path}' can't be read: {why}.\nRemedy: check the path, or write the file again."
+        )
+
+
+class InvalidName(ConversionError):
+    """A model name that is unsafe as a folder, a cache key or part of a URL."""
+
+    exit_code = 2
+
+    def __init__(self, name: object) -> None:
+        super().__init__(
+            f"{name!r} can't name a model: expected 1 to 64 of the characters A-Z a-z 0-9 _ -."
+        )
+
+
+class NotFitted(ConversionError):
+    """The estimator, or a part of it, was never fitted."""
+
+    exit_code = 2
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__(
+            f"This {type(estimator).__name__} is not fitted.\n"
+            "Remedy: call its fit method before converting it."
+        )
+
+
+class SampleMismatch(ConversionError):
+    """The sample is not what the estimator takes, or can't travel as tensors."""
+
+    exit_code = 2
+
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(f"The sample can't be used: {why}.\nRemedy: {remedy}.")
+
+
+class Unservable(ConversionError):
+    """The estimator has no answer for new rows, or none that fits a tensor."""
+
+    exit_code = 2
+
+    def __init__(self, estimator: Any, why: str, remedy: str) -> None:
+        super().__init__(
+            f"This {type(estimator).__name__} can't be served: {why}.\nRemedy: {remedy}."
+        )
+
+
+class UnsupportedFile(ConversionError):
+    """A kind of file that is not known here."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, expected: str) -> None:
+        super().__init__(f"'{path}' has an unknown kind of content: expected {expected}.")
+
+
+class UntrustedFile(ConversionError):
+    """Loading the file could run code that nobody vouched for."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"'{path}' is not trusted: {why}.\n"
+            "Remedy: if you know where the file comes from, pass --trust."
         )

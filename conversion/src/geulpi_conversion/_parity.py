@@ -1,115 +1,97 @@
-"""Whether two ways of computing the same outputs agree, and how far they are apart."""
+"""Compares what would be served with what the estimator answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["OutputParity", "Parity", "compare"]
+from geulpi_conversion._converted import OutputParity, Parity
 
-ABSOLUTE = 1e-5  # times max(1, the largest reference value)
-RELATIVE = 1e-4
-# Float32 can send a single row across a threshold of a tree; a wrong converter errs more often.
-ROWS_ALLOWED_OVER = 0.001
+Array = np.ndarray[Any, Any]
+Tensors = dict[str, Array]
 
-
-@dataclass(frozen=True)
-class OutputParity:
-    """How one output compares.
-
-    Attributes:
-        max_abs, max_rel: the largest differences over all elements (labels: 0 or 1).
-        rows_over: rows with a difference over the tolerance.
-        worst_row: the row with the largest difference.
-        ok: whether this output counts as equal.
-    """
-
-    name: str
-    max_abs: float
-    max_rel: float
-    rows_over: int
-    worst_row: int
-    ok: bool
+SINGLE_ROWS = 5
+ABSOLUTE = 1e-5  # of the output's largest value, or of 1
+RELATIVE = 1e-4  # of the element's own value
+# float32 rounding moves single rows across a tree's thresholds.
+ROWS_ALLOWED = 1e-3
 
 
-@dataclass(frozen=True)
-class Parity:
-    """How the served model's outputs compare with the estimator's own."""
+def prove(reference: Tensors, tensors: Tensors, candidate: Callable[[Tensors], Tensors]) -> Parity:
+    """Run the candidate on all rows as one batch and on the first few one by one; compare.
 
-    rows: int
-    outputs: tuple[OutputParity, ...]
+    Args:
+        reference: the estimator's own answers, `[N, width]` by output.
+        tensors: the sample as a request would bring it.
+        candidate: what would be served.
 
-    @property
-    def ok(self) -> bool:
-        """Whether every output counts as equal: labels on all rows, floats on 99.9 %."""
-        return all(output.ok for output in self.outputs)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what `parity.json` holds."""
-        return {
-            "ok": self.ok,
-            "rows": self.rows,
-            "tolerance": {
-                "absolute": ABSOLUTE,
-                "relative": RELATIVE,
-                "rows_allowed_over": ROWS_ALLOWED_OVER,
-            },
-            "outputs": [asdict(output) for output in self.outputs],
-        }
-
-    def __str__(self) -> str:
-        """Say in one line where the outputs differ."""
-        return (
-            "; ".join(
-                f"{output.name} differs on {output.rows_over} of {self.rows} rows (by at most "
-                f"{output.max_abs:.2g}, row {output.worst_row})"
-                for output in self.outputs
-                if not output.ok
-            )
-            or f"equal on {self.rows} rows"
-        )
-
-
-def compare(
-    reference: Mapping[str, np.ndarray[Any, Any]], found: Mapping[str, np.ndarray[Any, Any]]
-) -> Parity:
-    """Compare outputs by name, `[rows, width]` each.
-
-    Labels must agree on every row. Floats may differ by 1e-5·max(1, max|ref|) + 1e-4·|ref|, on
-    all but 0.1 % of the rows; NaN equals NaN.
+    Raises:
+        Exception: whatever the candidate raises.
     """
     rows = len(next(iter(reference.values())))
+    singles = min(rows, SINGLE_ROWS)
+    asked = [*range(rows), *range(singles)]
+    batches = [tensors, *({n: t[i : i + 1] for n, t in tensors.items()} for i in range(singles))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the estimator's own, once for each answer
+        answers = [candidate(batch) for batch in batches]
     return Parity(
-        rows, tuple(_compare_one(name, reference[name], found.get(name)) for name in reference)
+        rows=rows,
+        single_rows=singles,
+        outputs=tuple(
+            compare(name, values[asked], [batch[name] for batch in answers], rows=rows)
+            for name, values in reference.items()
+        ),
     )
 
 
-def _compare_one(
-    name: str, reference: np.ndarray[Any, Any], found: np.ndarray[Any, Any] | None
-) -> OutputParity:
-    if found is None or found.shape != reference.shape:
-        return OutputParity(name, np.inf, np.inf, len(reference), 0, ok=False)
-    if reference.dtype.kind != "f":
-        wrong = (reference != found).any(axis=1)
-        worst = int(np.argmax(wrong))
-        over = int(wrong.sum())
-        return OutputParity(name, float(over > 0), float(over > 0), over, worst, ok=over == 0)
-    ref, got = reference.astype(np.float64), found.astype(np.float64)
-    same = (ref == got) | (np.isnan(ref) & np.isnan(got))  # infinities too
-    with np.errstate(invalid="ignore"):
-        difference = np.where(same, 0.0, np.abs(ref - got))
-    difference = np.where(np.isnan(difference), np.inf, difference)
-    size = np.where(np.isfinite(ref), np.abs(ref), 0.0)
-    allowed = ABSOLUTE * max(1.0, float(size.max(initial=0.0))) + RELATIVE * size
-    over = int((difference > allowed).any(axis=1).sum())
+def compare(name: str, reference: Array, batches: list[Array], *, rows: int) -> OutputParity:
+    """Compare one output, row by row.
+
+    Args:
+        name: of the output.
+        reference: `[M, width]`, the estimator's answers.
+        batches: the served answers, M rows together.
+        rows: rows of the sample; row i of the M is row `i % rows` of it.
+    """
+    labels = reference.dtype.kind in "iO"
+    allowed = 0 if labels else int(rows * ROWS_ALLOWED)
+    widths = {batch.shape[1:] for batch in batches}
+    found = np.concatenate(batches) if len(widths) == 1 else np.empty(0)
+    if found.shape != reference.shape:
+        return OutputParity(name, rows, rows, allowed, np.inf, np.inf, 0)
+    if labels:
+        difference = (found != reference).astype(np.float64)
+        over, relative = difference > 0, difference
+    else:
+        reference, found = reference.astype(np.float64), found.astype(np.float64)
+        difference, relative = _differences(reference, found)
+        finite = np.abs(reference[np.isfinite(reference)])
+        largest = max(1.0, finite.max()) if finite.size else 1.0
+        limit = ABSOLUTE * largest + RELATIVE * np.nan_to_num(np.abs(reference), posinf=0)
+        over = difference > limit
+    worst_of_row = difference.max(axis=1, initial=0)
+    differs = bool(worst_of_row.max(initial=0) > 0)
     return OutputParity(
-        name,
-        max_abs=float(difference.max(initial=0.0)),
-        max_rel=float((difference / np.maximum(size, ABSOLUTE)).max(initial=0.0)),
-        rows_over=over,
-        worst_row=int(np.argmax(difference.max(axis=1, initial=0.0))),
-        ok=over <= ROWS_ALLOWED_OVER * len(ref),
+        name=name,
+        rows=rows,
+        rows_over=len(np.unique(np.flatnonzero(over.any(axis=1)) % rows)),
+        rows_allowed=allowed,
+        max_abs=float(difference.max(initial=0)),
+        max_rel=float(relative.max(initial=0)),
+        worst_row=int(worst_of_row.argmax()) % rows if differs else None,
     )
+
+
+def _differences(reference: Array, found: Array) -> tuple[Array, Array]:
+    same = (reference == found) | (np.isnan(reference) & np.isnan(found))
+    with np.errstate(all="ignore"):  # inf − inf and x / 0 are settled below
+        difference = np.abs(found - reference)
+        relative = difference / np.abs(reference)
+    # NaN here means that only one of both is NaN: as different as can be.
+    difference = np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
+    relative = np.where(reference == 0, 0.0, np.where(np.isnan(relative), np.inf, relative))
+    return difference, np.where(same, 0.0, relative)

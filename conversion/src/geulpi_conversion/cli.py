@@ -1,4 +1,4 @@
-"""`geulpi convert`: a fitted estimator becomes a model of the repository."""
+"""`geulpi convert`: an estimator file becomes a model repository entry."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ __all__ = ["convert"]
 
 def convert(
     model: Annotated[Path, typer.Argument(help="A fitted estimator: .skops, .joblib or .pkl.")],
-    sample: Annotated[Path, typer.Option(help="Rows it takes: .npy, .csv (with header) or .json.")],
-    name: Annotated[str, typer.Option(help="The model's name in Triton.")],
-    repository: Annotated[Path, typer.Option(help="The model repository to publish into.")] = Path(
-        "model_repository"
-    ),
+    sample: Annotated[
+        Path,
+        typer.Option(
+            help="Rows to prove the conversion by: .npy, .csv with a header row, or .json (a list "
+            "of texts or of records)."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the model in Triton.")],
+    repository: Annotated[
+        Path, typer.Option("--repository", "--model-repository", help="The model repository.")
+    ] = Path("model_repository"),
     trust: Annotated[
-        bool, typer.Option("--trust", help="Load the file although that may run code in it.")
+        bool, typer.Option("--trust", help="Load the file even if that can run code.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Turn a fitted scikit-learn estimator into a model of a Triton repository, with proof.
+    """Convert a fitted estimator, prove that the answers are equal, and publish it.
 
-    ONNX where its answers are the estimator's own on the sample, else the Python backend. Nothing
-    is published that does not answer as the estimator does.
+    It becomes ONNX where that gives the estimator's answers, else a Python-backend model.
 
-    Example: geulpi convert churn.skops --sample rows.csv --name churn
+    Example: geulpi convert churn.skops --sample churn.csv --name churn
     """
     from rich.console import Console
 
@@ -41,37 +46,64 @@ def convert(
     from geulpi_conversion import publish
     from geulpi_conversion._files import read_estimator, read_sample_file
 
-    with Console(stderr=True).status(f"converting {model.name} …"):
+    progress = Console(stderr=True)
+    with progress.status(f"reading {model} and {sample} …") as status:
         rows = read_sample_file(sample)
-        converted = convert_estimator(read_estimator(model, trust=trust), rows, name=name)
+        estimator = read_estimator(model, trust=trust)
+        status.update("converting and comparing …")
+        converted = convert_estimator(estimator, rows, name=name)
+        status.update("publishing …")
         folder = publish(converted, repository)
     if as_json:
-        report = {
-            "name": name,
-            "backend": converted.backend,
-            "reason": converted.reason,
-            "folder": str(folder),
-            "parity": converted.parity.to_dict(),
-        }
-        print(json.dumps(report, ensure_ascii=False))
+        print(json.dumps(_to_dict(converted, folder), ensure_ascii=False))
         return
-    Console().print(_summary(converted, folder))
+    console = Console()
+    console.print(f"{converted.name} is served by {converted.backend}: {folder}", soft_wrap=True)
+    if converted.reason:
+        console.print(f"why not ONNX: {converted.reason}", markup=False, soft_wrap=True)
+    console.print(_tensors(converted))
+    console.print(_parity(converted))
 
 
-def _summary(converted: Converted, folder: Path) -> Table:
+def _to_dict(converted: Converted, folder: Path) -> dict[str, object]:
+    tensors = {"inputs": converted.inputs, "outputs": converted.outputs}
+    return {
+        "name": converted.name,
+        "backend": converted.backend,
+        "reason": converted.reason,
+        "folder": str(folder),
+        "version": int(folder.name),
+        **{
+            kind: [{"name": s.name, "datatype": s.datatype, "dims": [s.width]} for s in specs]
+            for kind, specs in tensors.items()
+        },
+        "parity": converted.parity.to_dict(),
+    }
+
+
+def _tensors(converted: Converted) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"{converted.name}: {folder}", show_header=False, title_justify="left")
-    table.add_row("backend", converted.backend)
-    if converted.reason:
-        table.add_row("left aside", converted.reason)
-    for role, specs in (("input", converted.inputs.specs), ("output", converted.outputs)):
+    table = Table("", "tensor", "type", "shape")
+    for direction, specs in (("in", converted.inputs), ("out", converted.outputs)):
         for spec in specs:
-            table.add_row(role, f"{spec.name}  {spec.dtype}  [N, {spec.width}]")
+            table.add_row(direction, escape(spec.name), spec.datatype, f"N × {spec.width}")
+    return table
+
+
+def _parity(converted: Converted) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        "output", "rows", "rows over", "largest difference", "largest share", title="parity"
+    )
     for output in converted.parity.outputs:
         table.add_row(
-            f"parity of {output.name}",
-            f"{converted.parity.rows} rows, largest difference {output.max_abs:.2g}, "
-            f"{output.rows_over} over the tolerance",
+            output.name,
+            str(output.rows),
+            f"{output.rows_over} (of {output.rows_allowed} allowed)",
+            f"{output.max_abs:.2g}",
+            f"{output.max_rel:.2g}",
         )
     return table

@@ -1,0 +1,123 @@
+"""Finds what a fitted estimator answers: its outputs, and its own answers to the sample."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from geulpi_conversion._converted import Datatype, TensorSpec
+from geulpi_conversion._errors import NotFitted, SampleMismatch, Unservable
+from geulpi_conversion._sample import Sample
+from geulpi_conversion._served import METHODS, UnservableAnswer, answer
+
+# By kind of estimator, the outputs it may have; of those in brackets the first that it has.
+OUTPUTS: dict[str | None, tuple[str, tuple[str, ...]]] = {
+    "classifier": ("label", ("probabilities", "decision")),
+    "density_estimator": ("label", ("probabilities",)),
+    "outlier_detector": ("label", ("score",)),
+    "clusterer": ("label", ()),
+    "regressor": ("prediction", ()),
+    None: ("features", ()),
+}
+# By numpy's kind of the answer, what is served.
+DATATYPES: dict[str, Datatype] = {"i": "INT64", "O": "BYTES", "f": "FP32"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an estimator answers, and what it answered to the sample.
+
+    Attributes:
+        outputs: the tensors of the served model.
+        reference: the answers to the sample in the estimator's own precision, by output.
+    """
+
+    outputs: tuple[TensorSpec, ...]
+    reference: dict[str, np.ndarray[Any, Any]]
+
+
+def check_fitted(estimator: Any) -> None:
+    """Check that this is an estimator, and a fitted one.
+
+    Raises:
+        NotFitted: it was never fitted.
+        Unservable: it is no estimator.
+    """
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError as error:
+        raise NotFitted(estimator) from error
+    except TypeError as error:
+        raise Unservable(
+            estimator, "it is no estimator instance", "pass a fitted scikit-learn estimator"
+        ) from error
+
+
+def find_answers(estimator: Any, sample: Sample) -> Answers:
+    """Ask the estimator about the sample.
+
+    Raises:
+        NotFitted: a part of it was never fitted.
+        SampleMismatch: it refuses the sample.
+        Unservable: it has no answer for new rows, or none that fits a tensor.
+    """
+    names = _output_names(estimator)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fitted with column names, asked without: its affair
+            reference = answer(estimator, sample.native, names[:1])
+            if names[0] == "label" and reference["label"].shape[1] > 1:
+                names = names[:1]  # several labels at once: each has probabilities of its own
+            reference |= answer(estimator, sample.native, names[1:])
+    except NotFittedError as error:
+        raise NotFitted(estimator) from error
+    except UnservableAnswer as error:
+        raise Unservable(
+            estimator, str(error), "fit it with labels that are integers or strings"
+        ) from error
+    except Exception as error:
+        raise SampleMismatch(
+            f"{type(estimator).__name__} refuses it: {str(error).rstrip('.')}",
+            "give rows like those that the estimator was fitted with",
+        ) from error
+    outputs = tuple(
+        TensorSpec(
+            name,
+            DATATYPES[values.dtype.kind],
+            values.shape[1],
+        )
+        for name, values in reference.items()
+    )
+    return Answers(outputs, reference)
+
+
+def _output_names(estimator: Any) -> tuple[str, ...]:
+    main, alternatives = OUTPUTS[_kind(estimator)]
+    if not hasattr(estimator, METHODS[main]):
+        main, alternatives = OUTPUTS[None]
+    if not hasattr(estimator, METHODS[main]):
+        raise Unservable(
+            estimator,
+            "it has neither predict nor transform for new rows",
+            "fit a classifier or regressor on what it found, such as its labels_, and convert that",
+        )
+    second = next((name for name in alternatives if hasattr(estimator, METHODS[name])), None)
+    return (main, second) if second else (main,)
+
+
+def _kind(estimator: Any) -> str | None:
+    try:
+        kind: str | None = get_tags(estimator).estimator_type
+    except (AttributeError, TypeError):  # no BaseEstimator
+        kind = None
+    if kind in OUTPUTS and kind is not None:
+        return kind
+    if not hasattr(estimator, "predict"):
+        return None
+    return "classifier" if hasattr(estimator, "classes_") else "regressor"
