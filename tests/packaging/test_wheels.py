@@ -1,0 +1,41 @@
+"""What users install: the wheels hold everything that their code opens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+NEEDED = {
+    "client": {"geulpi_client/py.typed", "geulpi_client/cli.py"},
+    "conversion": {"geulpi_conversion/py.typed", "geulpi_conversion/_served.py"},
+    "models": {
+        "geulpi_models/py.typed",
+        "geulpi_models/data/event_titles_ko.csv",
+        "geulpi_models/data/event_titles_en.csv",
+    },
+    "perf": {"geulpi_perf/py.typed", "geulpi_perf/perf_analyzer.txt"},
+    "server": {
+        "geulpi_server/py.typed",
+        "geulpi_server/_guardian.py",
+        "geulpi_server/backends/onnxruntime/model.py",
+        "geulpi_server/backends/onnxruntime/onnx_model.py",
+    },
+    ".": {"geulpi/__main__.py"},
+}
+
+
+@pytest.mark.parametrize("room", NEEDED)
+def test_a_wheel_holds_what_its_code_opens(root: Path, tmp_path: Path, room: str) -> None:
+    """Code, types, data and the backend's files; and no test."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        cwd=root / room, capture_output=True, check=True,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert names >= NEEDED[room]
+    assert not any("test" in Path(name).name for name in names)
