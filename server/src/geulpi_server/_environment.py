@@ -98,7 +98,8 @@ def check_numpy() -> None:
         raise UnsupportedEnvironment(
             f"The server's environment has numpy {version}; the Python backend of Triton 2.51 "
             "reads and writes wrong tensors with numpy 2, without an error.",
-            f"install numpy 1.26 into {sys.prefix}: uv pip install 'numpy<2' (or make setup).",
+            f"install numpy 1.26 into {sys.prefix}: uv pip install 'numpy<2' "
+            "(in a checkout: make clean setup).",
         )
 
 
