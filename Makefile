@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-BACKEND := server/src/geulpi_server/backends/onnxruntime
+# What Triton itself loads imports its neighbours by their bare names: checked where it lies.
+LOADED := server/src/geulpi_server/backends/onnxruntime conversion/src/geulpi_conversion/_backend
 ROOMS := client conversion models perf server
 PROJECTS := pyproject.toml $(ROOMS:%=%/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint fmt models lock perf clean
+.PHONY: help setup serve test coverage lint fmt models lock perf clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,11 +27,14 @@ serve: $(STAMP) ## start Triton and Valkey with the models, until Ctrl-C
 test: $(STAMP) ## run every test, on real servers
 	@$(BIN)/python -m pytest
 
+coverage: $(STAMP) ## convert and serve every estimator and many pipelines; write docs/coverage.md
+	@PYTHONPATH=tests $(BIN)/python -m breadth
+
 lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check || { echo "run: make fmt"; exit 1; }
 	@$(BIN)/mypy --no-error-summary
-	@cd $(BACKEND) && $(CURDIR)/$(BIN)/mypy --strict --ignore-missing-imports --explicit-package-bases --no-error-summary --config-file= model.py onnx_model.py
+	@for folder in $(LOADED); do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict --ignore-missing-imports --explicit-package-bases --no-error-summary --config-file= model.py) || exit 1; done
 
 fmt: $(STAMP) ## format the code and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix --exit-zero
