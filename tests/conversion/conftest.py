@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from geulpi_conversion import Converted, convert
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestCentroid
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -18,6 +19,17 @@ TITLES = [
     "치과 예약", "팀 주간 회의", "헬스장 운동 a", "논문 읽기 study", "Éclair 파티 🎉",
     "team standup  meeting", "Dentist, 9am", "", "会議 @ 本社", "under_score __init__",
 ]  # fmt: skip
+
+
+class OwnClassifier(ClassifierMixin, BaseEstimator):
+    """A class that ONNX knows nothing of."""
+
+    def fit(self, x, y):
+        self.classes_, self.n_features_in_ = np.unique(y), x.shape[1]
+        return self
+
+    def predict(self, x):
+        return self.classes_[(np.asarray(x)[:, 0] > 0).astype(int)]
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +52,16 @@ def forest(rows: np.ndarray, labels: np.ndarray) -> Converted:
 
 
 @pytest.fixture(scope="session")
-def centroid(rows: np.ndarray, labels: np.ndarray) -> Converted:
-    """A converted estimator that has no ONNX converter: Python backend."""
-    return convert(NearestCentroid().fit(rows, labels), rows, name="centroid")
+def neighbors(rows: np.ndarray, labels: np.ndarray) -> Converted:
+    """A converted estimator that has no ONNX form, for its metric: Python backend."""
+    model = KNeighborsClassifier(metric="canberra").fit(rows, labels)
+    return convert(model, rows, name="neighbors")
+
+
+@pytest.fixture(scope="session")
+def own(rows: np.ndarray, labels: np.ndarray) -> Converted:
+    """A converted estimator of a class of our own: Python backend."""
+    return convert(OwnClassifier().fit(rows, labels), rows, name="own")
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 from geulpi_conversion import OutputParity
-from geulpi_conversion._parity import compare, prove
+from geulpi_conversion._parity import NotAnswered, compare, compare_case, prove
+from geulpi_conversion._reference import Case, Questions
 
 
-def compared(reference: list, found: list, **options: int) -> OutputParity:
-    reference_array, found_array = np.array(reference), np.array(found)
-    return compare("scores", reference_array, [found_array], rows=options.get("rows", len(found)))
+def compared(reference: list, found: list) -> OutputParity:
+    return compare("scores", np.array(reference), [np.array(found)])
 
 
 def test_equal_floats_pass() -> None:
@@ -55,9 +55,9 @@ def test_one_row_of_a_thousand_may_exceed() -> None:
     """float32 may move one row in a thousand over a threshold, not two."""
     reference, found = np.zeros((1000, 1)), np.zeros((1000, 1))
     found[7] = 1
-    assert compare("scores", reference, [found], rows=1000).ok
+    assert compare("scores", reference, [found]).ok
     found[8] = 1
-    assert not compare("scores", reference, [found], rows=1000).ok
+    assert not compare("scores", reference, [found]).ok
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.object_])
@@ -65,9 +65,9 @@ def test_labels_must_all_be_equal(kind: type) -> None:
     """Not one label of a thousand may differ."""
     reference = np.zeros((1000, 1), dtype=np.int64).astype(kind)
     found = reference.copy()
-    assert compare("label", reference, [found], rows=1000).ok
+    assert compare("label", reference, [found]).ok
     found[999] = 1
-    parity = compare("label", reference, [found], rows=1000)
+    parity = compare("label", reference, [found])
     assert not parity.ok
     assert (parity.rows_over, parity.worst_row, parity.rows_allowed) == (1, 999, 0)
 
@@ -75,26 +75,65 @@ def test_labels_must_all_be_equal(kind: type) -> None:
 def test_another_shape_is_another_answer() -> None:
     """A missing row, a missing column or changing widths fail."""
     two = np.zeros((2, 2))
-    assert not compare("scores", two, [np.zeros((2, 1))], rows=2).ok
-    assert not compare("scores", two, [np.zeros((1, 2))], rows=2).ok
-    assert not compare("scores", two, [np.zeros((1, 2)), np.zeros((1, 1))], rows=2).ok
+    assert not compare("scores", two, [np.zeros((2, 1))]).ok
+    assert not compare("scores", two, [np.zeros((1, 2))]).ok
+    assert not compare("scores", two, [np.zeros((1, 2)), np.zeros((1, 1))]).ok
 
 
-def test_single_rows_are_asked_too() -> None:
-    """A model that is right for the batch and wrong for a single row is found out."""
+def test_every_group_of_rows_counts() -> None:
+    """A model that is right for the batch and wrong for single rows is found out."""
     x = np.arange(8.0).reshape(-1, 1)
-
-    def right(tensors: dict) -> dict:
-        return {"y": tensors["x"] * 2}
-
-    def wrong_alone(tensors: dict) -> dict:
-        return {"y": tensors["x"] * (3 if len(tensors["x"]) == 1 else 2)}
-
-    assert prove({"y": x * 2}, {"x": x}, right).ok
-    parity = prove({"y": x * 2}, {"x": x}, wrong_alone)
+    singles = tuple({"x": x[row : row + 1]} for row in range(5))
+    questions = Questions(
+        (Case("sample", ({"x": x},), {"y": x * 2}), Case("single rows", singles, {"y": x[:5] * 2}))
+    )
+    right = [{"y": batch["x"] * 2} for batch in questions.batches]
+    assert prove(questions, right).ok
+    wrong_alone = [right[0], *({"y": one["y"] * 1.5} for one in right[1:])]
+    parity = prove(questions, wrong_alone)
     assert not parity.ok
     assert (parity.rows, parity.single_rows) == (8, 5)
-    assert (parity.outputs[0].rows_over, parity.outputs[0].worst_row) == (4, 4)  # 0 · 3 is 0 · 2
+    assert (parity.outputs[1].rows_over, parity.outputs[1].worst_row) == (4, 4)  # 0 · 3 is 0 · 2
+    assert "y differs on 4 of 5 rows of the group 'single rows' (worst: row 4)" in str(parity)
+
+
+def test_what_the_estimator_refuses_must_be_refused() -> None:
+    """An answer where the estimator gives none is a difference; a refusal too many is, too."""
+    x = np.ones((2, 1))
+    questions = Questions(
+        (Case("sample", ({"x": x},), {"y": x}),), refused=(("missing", {"x": x * np.nan}),)
+    )
+    assert prove(questions, [{"y": x}, "ValueError: NaN"]).ok
+    parity = prove(questions, [{"y": x}, {"y": x}])
+    assert not parity.ok
+    assert "1 of 1 rows of the group 'missing' are answered that the estimator" in str(parity)
+    with pytest.raises(NotAnswered, match="'sample' \\(no\\)"):
+        prove(questions, ["no", "no"])
+
+
+@pytest.mark.parametrize(
+    ("scores", "found", "ok"),
+    [
+        ({"probabilities": [[0.5, 0.5]]}, "b", True),
+        ({"probabilities": [[0.5, 0.5 - 1e-15]]}, "b", False),
+        ({"probabilities": [[0.5, 0.5]]}, "c", False),
+        ({"decision": [[0.0]]}, "b", True),
+        ({"decision": [[-1e-15]]}, "b", False),
+    ],
+)
+def test_a_label_may_flip_at_an_exact_tie_only(scores: dict, found: str, ok: bool) -> None:
+    """Where the estimator's own scores are level, either of their labels is right."""
+    scores = {name: np.array(values) for name, values in scores.items()}
+    expected = {"label": np.array([["a"]], object), **scores}
+    case = Case("sample", ({},), expected, ("a", "b"))
+    label = compare_case(case, [{"label": np.array([[found]], object), **scores}])[0]
+    assert label.ok is ok
+    assert label.ties == int(ok)
+
+
+def test_texts_are_not_numbers() -> None:
+    """A label of text where a number belongs is another answer, whatever it says."""
+    assert not compare("label", np.array([[1]]), [np.array([["1"]], object)]).ok
 
 
 def test_the_report_is_strict_json() -> None:

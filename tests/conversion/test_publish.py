@@ -10,10 +10,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from geulpi_conversion import Converted, RepositoryNotWritable, publish
-from geulpi_conversion import _publish as publish_module
+from geulpi_conversion import (
+    Converted,
+    InvalidServing,
+    RepositoryNotWritable,
+    ServingConfig,
+    publish,
+)
+from geulpi_conversion import _publication as publication
 from geulpi_conversion._config import build_config, parse_config, write_config
+from geulpi_conversion._recorded import provenance, read_sample
 from tritonclient.grpc import model_config_pb2 as pb
 
 
@@ -36,6 +44,7 @@ def test_the_layout_is_tritons(tmp_path: Path, forest: Converted) -> None:
     assert listing(folder.parent.parent) == [
         "forest/1/model.onnx",
         "forest/1/parity.json",
+        "forest/1/sample.npz",
         "forest/config.pbtxt",
         "forest/warmup/1.0",
     ]
@@ -64,7 +73,7 @@ def test_the_config_leaves_nothing_to_guess(tmp_path: Path, forest: Converted) -
     assert (warmup.batch_size, row.stat().st_size) == (1, 4 * 4)
     found = parameters(folder.parent)
     assert found["intra_op_thread_count"] == found["inter_op_thread_count"] == "1"
-    assert found["geulpi_format"] == "1"
+    assert found["geulpi_format"] == "2"
     assert found["classes"] == "[0, 1, 2]"
     assert found["inputs"] == '["X"]'
     assert found["estimator"] == "sklearn.pipeline.Pipeline"
@@ -73,19 +82,19 @@ def test_the_config_leaves_nothing_to_guess(tmp_path: Path, forest: Converted) -
     assert found["sha256.1"] == digest
 
 
-def test_a_config_survives_writing_and_reading(forest: Converted, centroid: Converted) -> None:
+def test_a_config_survives_writing_and_reading(forest: Converted, own: Converted) -> None:
     """parse(write(config)) is the config, Korean reasons included."""
-    for converted in (forest, replace(centroid, reason="표본 300행 중 12행이 다름 'x' \"y\"")):
-        config = build_config(converted, {"X": "1.0"}, {"sha256.1": "00"})
+    for converted in (forest, replace(own, reason="표본 300행 중 12행이 다름 'x' \"y\"")):
+        config = build_config(converted, ServingConfig(), {"X": "1.0"}, {"sha256.1": "00"})
         text = write_config(config)
         assert parse_config(text) == config
         assert converted.reason.partition("'")[0] in text
 
 
-def test_versions_count_up(tmp_path: Path, forest: Converted, centroid: Converted) -> None:
+def test_versions_count_up(tmp_path: Path, forest: Converted, own: Converted) -> None:
     """A second publication is version 2; the digests of both stand in the config."""
     first = publish(forest, tmp_path)
-    second = publish(replace(centroid, name="forest"), tmp_path)
+    second = publish(replace(own, name="forest"), tmp_path)
     assert [first.name, second.name] == ["1", "2"]
     assert read_config(second.parent).backend == "python"
     found = parameters(second.parent)
@@ -116,12 +125,12 @@ def test_publishers_at_the_same_time_take_turns(tmp_path: Path, forest: Converte
     assert len([k for k in parameters(tmp_path / "forest") if k.startswith("sha256.")]) == 8
 
 
-def test_files_are_readable_by_other_users(tmp_path: Path, centroid: Converted) -> None:
+def test_files_are_readable_by_other_users(tmp_path: Path, own: Converted) -> None:
     """Whatever the umask, a container's user may read what was published."""
     before = os.umask(0o077)
     try:
-        publish(centroid, tmp_path)
-        model = publish(centroid, tmp_path).parent
+        publish(own, tmp_path)
+        model = publish(own, tmp_path).parent
     finally:
         os.umask(before)
     folders = {p.stat().st_mode & 0o777 for p in [model, *model.rglob("*")] if p.is_dir()}
@@ -149,16 +158,16 @@ def test_nothing_half_written_is_left(
             raise OSError(28, "No space left on device")
         original(path, _content)
 
-    original = publish_module._write
+    original = publication._write
     with monkeypatch.context() as patched:
-        patched.setattr(publish_module, "_write", full)
+        patched.setattr(publication, "_write", full)
         with pytest.raises(RepositoryNotWritable, match="No space left"):
             publish(forest, tmp_path)
     assert list(tmp_path.iterdir()) == []
     publish(forest, tmp_path)
     before = (tmp_path / "forest" / "config.pbtxt").read_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(publish_module, "_write", full)
+        patched.setattr(publication, "_write", full)
         with pytest.raises(RepositoryNotWritable, match="No space left"):
             publish(forest, tmp_path)
     assert sorted(p.name for p in (tmp_path / "forest").iterdir()) == [
@@ -176,3 +185,150 @@ def test_a_damaged_config_is_not_overwritten(tmp_path: Path, forest: Converted) 
     with pytest.raises(RepositoryNotWritable, match=r"config\.pbtxt is damaged"):
         publish(forest, tmp_path)
     assert not (tmp_path / "forest" / "2").exists()
+
+
+def versions(model: Path) -> list[str]:
+    return sorted(path.name for path in model.iterdir() if path.name.isdecimal())
+
+
+def test_settings_reach_the_config(tmp_path: Path, own: Converted) -> None:
+    """What is asked for is written, and read back as it was."""
+    serving = ServingConfig(max_batch_size=16, instances=2, timeout_us=10_000, trim_every=7)
+    model = publish(own, tmp_path, serving=serving).parent
+    assert ServingConfig.read(read_config(model)) == serving
+
+
+def test_without_warmup_no_row_is_written(tmp_path: Path, forest: Converted) -> None:
+    """Without warm-up and sample, nothing of the sample is in the repository."""
+    folder = publish(forest, tmp_path, serving=ServingConfig(warmup=False), sample=False)
+    assert listing(folder.parent) == ["1/model.onnx", "1/parity.json", "config.pbtxt"]
+    assert not read_config(folder.parent).model_warmup
+
+
+def test_answers_that_depend_on_the_batch_are_not_batched(tmp_path: Path, own: Converted) -> None:
+    """Such a model gets no dynamic batching, and settings that want it are refused."""
+    alone = replace(own, parameters={**own.parameters, "batching": "request"})
+    config = read_config(publish(alone, tmp_path).parent)
+    assert not config.HasField("dynamic_batching")
+    assert config.max_batch_size == 256
+    with pytest.raises(InvalidServing, match="dynamic_batching"):
+        publish(alone, tmp_path, serving=ServingConfig())
+    assert versions(tmp_path / "own") == ["1"]
+
+
+def test_only_python_models_trim(tmp_path: Path, forest: Converted) -> None:
+    """A setting that would do nothing is refused."""
+    with pytest.raises(InvalidServing, match="trim_every"):
+        publish(forest, tmp_path, serving=ServingConfig(trim_every=5))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_oldest_versions_go(tmp_path: Path, forest: Converted) -> None:
+    """With keep=2 two are left, and the config and the warm-up rows tell of these alone."""
+    for _ in range(4):
+        publish(forest, tmp_path)
+    publish(forest, tmp_path, keep=2)
+    model = tmp_path / "forest"
+    assert versions(model) == ["4", "5"]
+    assert {key for key in parameters(model) if key.startswith(("sha256.", "manifest."))} == {
+        "sha256.4", "sha256.5", "manifest.4", "manifest.5",
+    }  # fmt: skip
+    assert sorted(p.name for p in (model / "warmup").iterdir()) == ["4.0", "5.0"]
+    assert sorted(p.name for p in model.iterdir()) == ["4", "5", "config.pbtxt", "warmup"]
+
+
+def test_versions_that_are_served_stay(tmp_path: Path, forest: Converted) -> None:
+    """Whatever is to be kept, no version goes that the policy names; "all" names none."""
+    for _ in range(4):
+        publish(forest, tmp_path)
+    model = tmp_path / "forest"
+    publish(forest, tmp_path, keep=1, serving=ServingConfig(version_policy=(1, 3)))
+    assert versions(model) == ["1", "3", "5"]
+    publish(forest, tmp_path, keep=1, serving=ServingConfig(version_policy=2))
+    assert versions(model) == ["5", "6"]
+    publish(forest, tmp_path, keep=1, serving=ServingConfig(version_policy="all"))
+    assert versions(model) == ["7"]
+
+
+def test_a_policy_can_not_name_what_is_not_there(tmp_path: Path, forest: Converted) -> None:
+    """Neither for a new model nor for a further version; nothing is published."""
+    for expected in ([], ["1"]):
+        with pytest.raises(InvalidServing, match="9 is not"):
+            publish(forest, tmp_path, serving=ServingConfig(version_policy=(1, 9)))
+        assert (versions(tmp_path / "forest") if expected else []) == expected
+        publish(forest, tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, -1, True, "2"])
+def test_at_least_one_version_is_kept(tmp_path: Path, forest: Converted, keep: object) -> None:
+    """A number of versions below one is refused before anything is written."""
+    with pytest.raises(InvalidServing, match="keep"):
+        publish(forest, tmp_path, keep=keep)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_manifest_tells_where_a_version_comes_from(tmp_path: Path, forest: Converted) -> None:
+    """Each version has its own: when, from what, by which hyperparameters and rows."""
+    model = publish(forest, tmp_path).parent
+    publish(replace(forest, parameters={**forest.parameters, "provenance": "{}"}), tmp_path)
+    found = parameters(model)
+    manifest = json.loads(found["manifest.1"])
+    assert manifest["artefact"] == "model.onnx"
+    assert manifest["created"].endswith("Z")
+    assert manifest["estimator"] == "sklearn.pipeline.Pipeline"
+    assert manifest["sample_rows"] == 400
+    assert len(manifest["sample_sha256"]) == len(manifest["hyperparameters_sha256"]) == 64
+    assert '"randomforestclassifier__n_estimators": 15' in manifest["hyperparameters"]
+    assert "sample_rows" not in json.loads(found["manifest.2"])
+    assert json.loads(found["libraries.2"]) == json.loads(found["libraries"])
+    assert "provenance" not in found
+
+
+def test_provenance_is_the_same_for_the_same(forest: Converted) -> None:
+    """Digests don't depend on where objects lie in memory, but on each value and name."""
+
+    class Estimator:
+        def __init__(self, function: object) -> None:
+            self.function = function
+
+        def get_params(self, deep: bool) -> dict[str, object]:
+            assert deep
+            return {"function": self.function, "grid": {"a": np.array([1, 2])}, "odd": object()}
+
+    rows = {"X": np.arange(4.0).reshape(2, 2)}
+    first, again = (provenance(Estimator(np.sum), rows) for _ in range(2))
+    assert first == again
+    assert "sum" in str(first["hyperparameters"])
+    other = provenance(Estimator(np.mean), {"X": rows["X"] + 1})
+    for key in ("hyperparameters_sha256", "sample_sha256"):
+        assert other[key] != first[key]
+    renamed = provenance(Estimator(np.sum), {"Y": rows["X"]})
+    assert renamed["sample_sha256"] != first["sample_sha256"]
+    assert len(provenance(Estimator("x" * 9999), rows)["hyperparameters"]) <= 2001  # type: ignore[arg-type]
+
+
+def test_rows_and_answers_are_kept_without_pickles(tmp_path: Path, own: Converted) -> None:
+    """Texts come back as they were; rows that a client would refuse are left out."""
+    texts = ["치과", "", "é", "a\0b", "end\0", "x" * 300, "🎉"]
+    rows = np.array([[text.encode()] for text in texts], dtype=object)
+    labels = np.array([[text] for text in texts], dtype=object)
+    scores = np.arange(7.0).reshape(7, 1)
+    expected = {"label": labels, "score": scores}
+    folder = publish(
+        replace(own, rows={"T": rows}, expected=expected),
+        tmp_path,
+        serving=ServingConfig(warmup=False),
+    )
+    read, answers = read_sample((folder / "sample.npz").read_bytes())
+    kept = [text for text in texts if "\0" not in text]
+    assert read["T"].tolist() == answers["label"].tolist() == [[text] for text in kept]
+    assert answers["score"].ravel().tolist() == [0, 1, 2, 5, 6]
+    with np.load(folder / "sample.npz", allow_pickle=False) as archive:
+        assert all(archive[name].dtype != object for name in archive.files)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all"])
+def test_a_damaged_sample_is_no_sample(content: bytes) -> None:
+    """Whatever numpy makes of it, the caller sees one kind of error."""
+    with pytest.raises(ValueError, match=": "):
+        read_sample(content)

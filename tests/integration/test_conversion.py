@@ -17,7 +17,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestCentroid
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
@@ -39,7 +39,7 @@ def estimators() -> dict[str, tuple[Any, Any]]:
     return {
         "forest": (RandomForestClassifier(11, random_state=0).fit(ROWS, LABELS), ROWS),
         "events": (make_pipeline(columns, LogisticRegression()).fit(FRAME, kinds), FRAME),
-        "centroid": (NearestCentroid().fit(ROWS, LABELS), ROWS),
+        "neighbors": (KNeighborsClassifier(metric="canberra").fit(ROWS, LABELS), ROWS),
         "lowered": (
             make_pipeline(_texts(tokens), TfidfVectorizer(), LogisticRegression()).fit(
                 titles, kinds
@@ -82,7 +82,7 @@ def ask(url: str, model: str, tensors: dict[str, np.ndarray]) -> dict[str, np.nd
 
 def as_tensors(sample: Any) -> dict[str, np.ndarray]:
     if isinstance(sample, pd.DataFrame):
-        return {name: sample[[name]].to_numpy() for name in sample}
+        return {name.replace(" ", "_"): sample[[name]].to_numpy() for name in sample}
     return {"X": sample.reshape(-1, 1) if sample.ndim == 1 else sample}
 
 
@@ -91,7 +91,7 @@ def as_tensors(sample: Any) -> dict[str, np.ndarray]:
     [
         ("forest", "onnxruntime"),
         ("events", "onnxruntime"),
-        ("centroid", "python"),
+        ("neighbors", "python"),
         ("lowered", "python"),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_bad_request_fails_alone(served: EmbeddedTriton) -> None:
         if row % 5 == 0:
             rows[0, 0] = np.nan
         try:
-            return int(ask(served.grpc_url, "centroid", {"X": rows})["label"][0, 0])
+            return int(ask(served.grpc_url, "neighbors", {"X": rows})["label"][0, 0])
         except InferenceServerException as error:
             return f"{error.status()}: {error.message()}"
 
@@ -154,12 +154,12 @@ def test_a_damaged_artefact_is_named_at_start(
     tmp_path: Path, estimators: dict[str, tuple[Any, Any]]
 ) -> None:
     """A changed file stops the start: the model, both digests and the remedy are told."""
-    for name, file_name in (("centroid", "estimator.skops"), ("forest", "model.onnx")):
+    for name, file_name in (("neighbors", "estimator.skops"), ("forest", "model.onnx")):
         folder = publish(convert(*estimators[name], name=name), tmp_path)
         with (folder / file_name).open("ab") as file:
             file.write(b"?")
     with pytest.raises(ModelsNotReady) as failed, EmbeddedTriton(tmp_path):
         pass
-    for name in ("centroid", "forest"):
+    for name in ("neighbors", "forest"):
         assert "SHA-256" in failed.value.reasons[name]
         assert "Remedy: publish the model again" in failed.value.reasons[name]

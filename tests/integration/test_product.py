@@ -22,7 +22,7 @@ from geulpi_perf._perf_analyzer import find_perf_analyzer
 from geulpi_server import EmbeddedTriton, EmbeddedValkey
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestCentroid
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -37,7 +37,7 @@ def test_estimators_answer_through_triton_as_they_do_themselves(
     """An ONNX model, a Python one and one with string labels, in one server, cached or not."""
     estimators = {
         "rf": make_pipeline(StandardScaler(), RandomForestClassifier(30, random_state=0)).fit(X, Y),
-        "centroid": NearestCentroid().fit(X, Y),
+        "neighbors": KNeighborsClassifier(metric="canberra").fit(X, Y),
         "words": LogisticRegression().fit(X, np.where(Y, "예", "아니오")),
     }
     backends = {}
@@ -45,7 +45,7 @@ def test_estimators_answer_through_triton_as_they_do_themselves(
         converted = convert(estimator, X, name=name)
         backends[name] = converted.backend
         publish(converted, tmp_path)
-    assert backends == {"rf": "onnxruntime", "centroid": "python", "words": "onnxruntime"}
+    assert backends == {"rf": "onnxruntime", "neighbors": "python", "words": "onnxruntime"}
     with (
         EmbeddedTriton(tmp_path) as triton,
         ModelClient(triton.grpc_url, cache=valkey_url, timeout_s=30) as client,

@@ -11,7 +11,13 @@ import pytest
 
 NEEDED = {
     "client": {"geulpi_client/py.typed", "geulpi_client/cli.py"},
-    "conversion": {"geulpi_conversion/py.typed", "geulpi_conversion/_served.py"},
+    "conversion": {
+        "geulpi_conversion/py.typed",
+        "geulpi_conversion/_backend/model.py",
+        "geulpi_conversion/_backend/geulpi_artefact.py",
+        "geulpi_conversion/_backend/geulpi_metrics.py",
+        "geulpi_conversion/_backend/geulpi_served.py",
+    },
     "models": {
         "geulpi_models/py.typed",
         "geulpi_models/data/event_titles_ko.csv",

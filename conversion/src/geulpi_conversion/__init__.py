@@ -1,32 +1,63 @@
 """Any fitted scikit-learn estimator becomes a verified entry of a Triton model repository."""
 
 from geulpi_conversion._convert import convert
-from geulpi_conversion._converted import Converted, OutputParity, Parity, TensorSpec
+from geulpi_conversion._converted import (
+    Change,
+    Converted,
+    OutputParity,
+    Parity,
+    RefusalParity,
+    Step,
+    TensorSpec,
+    Tolerance,
+)
 from geulpi_conversion._errors import (
+    CannotDistill,
     ConversionError,
+    EntryDamaged,
+    EntryNotFound,
     InvalidName,
+    InvalidServing,
+    LighterRefused,
     NoFaithfulRoute,
+    NoSample,
     NotFitted,
     RepositoryNotWritable,
     SampleMismatch,
+    TargetMismatch,
+    UnknownTarget,
     UnreadableFile,
     Unservable,
     UnsupportedFile,
     UntrustedFile,
 )
 from geulpi_conversion._publish import publish
+from geulpi_conversion._serving import ServingConfig
 
 __all__ = [
+    "CannotDistill",
+    "Change",
     "ConversionError",
     "Converted",
+    "EntryDamaged",
+    "EntryNotFound",
     "InvalidName",
+    "InvalidServing",
+    "LighterRefused",
     "NoFaithfulRoute",
+    "NoSample",
     "NotFitted",
     "OutputParity",
     "Parity",
+    "RefusalParity",
     "RepositoryNotWritable",
     "SampleMismatch",
+    "ServingConfig",
+    "Step",
+    "TargetMismatch",
     "TensorSpec",
+    "Tolerance",
+    "UnknownTarget",
     "UnreadableFile",
     "Unservable",
     "UnsupportedFile",

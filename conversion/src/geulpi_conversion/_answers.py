@@ -11,10 +11,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from geulpi_conversion._backend.geulpi_served import METHODS, UnservableAnswer, answer
 from geulpi_conversion._converted import Datatype, TensorSpec
 from geulpi_conversion._errors import NotFitted, SampleMismatch, Unservable
 from geulpi_conversion._sample import Sample
-from geulpi_conversion._served import METHODS, UnservableAnswer, answer
 
 # By kind of estimator, the outputs it may have; of those in brackets the first that it has.
 OUTPUTS: dict[str | None, tuple[str, tuple[str, ...]]] = {
@@ -25,6 +25,7 @@ OUTPUTS: dict[str | None, tuple[str, tuple[str, ...]]] = {
     "regressor": ("prediction", ()),
     None: ("features", ()),
 }
+SINGLE_ROWS = 5  # of the sample, asked one by one as well
 # By numpy's kind of the answer, what is served.
 DATATYPES: dict[str, Datatype] = {"i": "INT64", "O": "BYTES", "f": "FP32"}
 
@@ -36,10 +37,12 @@ class Answers:
     Attributes:
         outputs: the tensors of the served model.
         reference: the answers to the sample in the estimator's own precision, by output.
+        singles: the answers to its first rows, each asked alone.
     """
 
     outputs: tuple[TensorSpec, ...]
     reference: dict[str, np.ndarray[Any, Any]]
+    singles: dict[str, np.ndarray[Any, Any]]
 
 
 def check_fitted(estimator: Any) -> None:
@@ -67,7 +70,7 @@ def find_answers(estimator: Any, sample: Sample) -> Answers:
         SampleMismatch: it refuses the sample.
         Unservable: it has no answer for new rows, or none that fits a tensor.
     """
-    names = _output_names(estimator)
+    names = output_names(estimator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fitted with column names, asked without: its affair
@@ -75,6 +78,10 @@ def find_answers(estimator: Any, sample: Sample) -> Answers:
             if names[0] == "label" and reference["label"].shape[1] > 1:
                 names = names[:1]  # several labels at once: each has probabilities of its own
             reference |= answer(estimator, sample.native, names[1:])
+            singles = [
+                answer(estimator, one_row(sample.native, row), tuple(reference))
+                for row in range(min(sample.rows, SINGLE_ROWS))
+            ]
     except NotFittedError as error:
         raise NotFitted(estimator) from error
     except UnservableAnswer as error:
@@ -94,10 +101,37 @@ def find_answers(estimator: Any, sample: Sample) -> Answers:
         )
         for name, values in reference.items()
     )
-    return Answers(outputs, reference)
+    _check_numbers(estimator, reference)
+    joined = {name: np.concatenate([one[name] for one in singles]) for name in reference}
+    return Answers(outputs, reference, joined)
 
 
-def _output_names(estimator: Any) -> tuple[str, ...]:
+def one_row(native: Any, row: int) -> Any:
+    """Return a single row of a sample, as the same kind of thing."""
+    return native.iloc[row : row + 1] if hasattr(native, "iloc") else native[row : row + 1]
+
+
+def _check_numbers(estimator: Any, reference: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Check that answers are numbers; a transformer may hand a missing value on."""
+    for name, values in reference.items():
+        if name == "features" or values.dtype.kind != "f":
+            continue
+        if (bad := ~np.isfinite(values).all(axis=1)).any():
+            row = int(np.argmax(bad))
+            raise Unservable(
+                estimator,
+                f"its {name} for row {row} of the sample is {values[row].tolist()}, no finite "
+                "number",
+                "fit it anew on data that it can learn from, and look at its warnings",
+            )
+
+
+def output_names(estimator: Any) -> tuple[str, ...]:
+    """Return the names of the tensors that an estimator of this kind answers.
+
+    Raises:
+        Unservable: it has no answer for new rows.
+    """
     main, alternatives = OUTPUTS[_kind(estimator)]
     if not hasattr(estimator, METHODS[main]):
         main, alternatives = OUTPUTS[None]

@@ -9,9 +9,10 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from geulpi_conversion._converted import Converted, TensorSpec
+from geulpi_conversion._errors import InvalidServing
+from geulpi_conversion._recorded import PROVENANCE
+from geulpi_conversion._serving import TRIM_EVERY, ServingConfig
 
-MAX_BATCH_SIZE = 256
-QUEUE_DELAY_US = 500
 WARMUP = "one_row"
 DATATYPES = {
     "BOOL": pb.TYPE_BOOL,
@@ -21,23 +22,28 @@ DATATYPES = {
     "INT64": pb.TYPE_INT64,
 }
 # Parameters of this name and a dot are about one version; the file holds those of all versions.
-BY_VERSION = ("sha256", "trusted")
+BY_VERSION = ("sha256", "trusted", "libraries", "manifest")
+BATCHING = "batching"  # a parameter; "request" where an answer depends on the rows asked with it
 
 
 def build_config(
-    converted: Converted, warmup: Mapping[str, str], by_version: Mapping[str, str]
+    converted: Converted,
+    serving: ServingConfig,
+    warmup: Mapping[str, str],
+    by_version: Mapping[str, str],
 ) -> pb.ModelConfig:
     """Return the whole config of a model: nothing is left for a server to guess.
 
     Args:
         converted: the newest version.
-        warmup: for each input, the file below `warmup/` that holds one row of it.
+        serving: how it is to be served.
+        warmup: for each input, the file below `warmup/` that holds one row of it; none where no
+            row is to be answered before readiness.
         by_version: parameters such as `sha256.2`, of every version in the folder.
     """
     config = pb.ModelConfig(
         name=converted.name,
         backend=converted.backend,
-        max_batch_size=MAX_BATCH_SIZE,
         input=[
             pb.ModelInput(name=s.name, data_type=DATATYPES[s.datatype], dims=[s.width])
             for s in converted.inputs
@@ -46,20 +52,14 @@ def build_config(
             pb.ModelOutput(name=s.name, data_type=DATATYPES[s.datatype], dims=[s.width])
             for s in converted.outputs
         ],
-        # Left out, a server would start two instances for ONNX, each with a thread for each core.
-        instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],
-        dynamic_batching=pb.ModelDynamicBatching(max_queue_delay_microseconds=QUEUE_DELAY_US),
-        model_warmup=[
-            pb.ModelWarmup(
-                name=WARMUP,
-                batch_size=1,
-                inputs={s.name: _warmup_input(s, warmup[s.name]) for s in converted.inputs},
-            )
-        ],
     )
+    serving.apply(config)
+    if warmup:
+        inputs = {s.name: _warmup_input(s, warmup[s.name]) for s in converted.inputs}
+        config.model_warmup.add(name=WARMUP, batch_size=1, inputs=inputs)
     threads = {"intra_op_thread_count": "1", "inter_op_thread_count": "1"}
     parameters = {
-        **converted.parameters,
+        **{k: v for k, v in converted.parameters.items() if k != PROVENANCE},
         "reason": converted.reason,
         **(threads if converted.backend == "onnxruntime" else {}),
         **by_version,
@@ -69,9 +69,35 @@ def build_config(
     return config
 
 
-def version_parameters(converted: Converted, version: int, digest: str) -> dict[str, str]:
+def serving_of(converted: Converted, wanted: ServingConfig | None) -> ServingConfig:
+    """Return the wanted settings, or sensible ones, once they are found to suit the model.
+
+    Raises:
+        InvalidServing: they don't.
+    """
+    batches = converted.parameters.get(BATCHING) != "request"
+    serving = wanted or ServingConfig.for_backend(converted.backend, batches=batches)
+    if serving.dynamic_batching and not batches:
+        raise InvalidServing(
+            "dynamic_batching", True, "False: this model answers a row by the rows beside it"
+        )
+    if serving.trim_every != TRIM_EVERY and converted.backend != "python":
+        raise InvalidServing(
+            "trim_every", serving.trim_every, "nothing: only models of the Python backend trim"
+        )
+    return serving
+
+
+def version_parameters(
+    converted: Converted, version: int, digest: str, manifest: Mapping[str, object]
+) -> dict[str, str]:
     """Return what the config tells about one version only."""
-    parameters = {f"sha256.{version}": digest}
+    parameters = {
+        f"sha256.{version}": digest,
+        f"manifest.{version}": json.dumps(manifest, ensure_ascii=False),
+    }
+    if libraries := converted.parameters.get("libraries"):
+        parameters[f"libraries.{version}"] = libraries
     if converted.trusted:
         parameters[f"trusted.{version}"] = json.dumps(converted.trusted, ensure_ascii=False)
     return parameters
@@ -81,6 +107,13 @@ def kept_parameters(earlier: pb.ModelConfig, versions: Iterable[int]) -> dict[st
     """Return what an earlier config tells about versions that are still in the folder."""
     keys = [f"{kind}.{version}" for kind in BY_VERSION for version in versions]
     return {k: earlier.parameters[k].string_value for k in keys if k in earlier.parameters}
+
+
+def forget_versions(config: pb.ModelConfig, versions: Iterable[int]) -> None:
+    """Take out what a config tells about versions that are gone."""
+    for version in versions:
+        for kind in BY_VERSION:
+            config.parameters.pop(f"{kind}.{version}", None)
 
 
 def write_config(config: pb.ModelConfig) -> str:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from geulpi_conversion._converted import Converted
 from geulpi_conversion._errors import InvalidName
 
+TIMEOUT_S = 120.0  # of one way of serving; some conversions never end
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def convert(estimator: Any, sample: Any, name: str) -> Converted:
+def convert(
+    estimator: Any,
+    sample: Any,
+    name: str,
+    *,
+    optimize: bool = False,
+    quantize: Literal["float16", "int8"] | None = None,
+    compress: bool = False,
+    distill: bool = False,
+    timeout_s: float = TIMEOUT_S,
+) -> Converted:
     """Convert a fitted scikit-learn estimator into a Triton model, and prove that it is right.
 
     The model is tried as ONNX with FP32 inputs, then with FP64 ones where the sample has them,
@@ -25,6 +36,12 @@ def convert(estimator: Any, sample: Any, name: str) -> Converted:
             for each column, `[N, 1]`), a 2-D array `[N, n_features]` of numbers or strings (one
             input `X`), or a list, 1-D array or Series of texts (`X`, BYTES `[N, 1]`).
         name: of the model in Triton; 1 to 64 of `A-Z a-z 0-9 _ -`.
+        optimize: let ONNX Runtime optimise the graph now, not at each start.
+        quantize: store the weights of an ONNX model as float16 or int8; the answers may be
+            farther off then, within the tolerance that `parity.json` states.
+        compress: make the artefact of the Python backend as small as it gets.
+        distill: serve a small student that is trained on the estimator's own answers.
+        timeout_s: how long one way of serving may take to be made and proven.
 
     Returns:
         The model, whose `parity` holds. Outputs by kind of estimator: `label` `[N, 1]` INT64 or
@@ -41,6 +58,8 @@ def convert(estimator: Any, sample: Any, name: str) -> Converted:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidName(name)
     # scikit-learn, skl2onnx and ONNX Runtime take a second to import: not for `geulpi --help`.
+    from geulpi_conversion._lighter import Lighter  # noqa: PLC0415
     from geulpi_conversion._routes import first_faithful  # noqa: PLC0415
 
-    return first_faithful(estimator, sample, name)
+    lighter = Lighter(optimize=optimize, quantize=quantize, compress=compress, distill=distill)
+    return first_faithful(estimator, sample, name, timeout_s=timeout_s, lighter=lighter)

@@ -2,88 +2,153 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from geulpi_conversion._converted import OutputParity, Parity
+from geulpi_conversion._converted import OutputParity, Parity, RefusalParity, Tolerance
+from geulpi_conversion._reference import Case, Questions
 
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
-
-SINGLE_ROWS = 5
-ABSOLUTE = 1e-5  # of the output's largest value, or of 1
-RELATIVE = 1e-4  # of the element's own value
-# float32 rounding moves single rows across a tree's thresholds.
-ROWS_ALLOWED = 1e-3
+Answered = Tensors | str
 
 
-def prove(reference: Tensors, tensors: Tensors, candidate: Callable[[Tensors], Tensors]) -> Parity:
-    """Run the candidate on all rows as one batch and on the first few one by one; compare.
+EXACT = Tolerance()
+
+
+def prove(
+    questions: Questions, answers: Sequence[Answered], tolerance: Tolerance = EXACT
+) -> Parity:
+    """Compare the answers to all batches of the questions.
 
     Args:
-        reference: the estimator's own answers, `[N, width]` by output.
-        tensors: the sample as a request would bring it.
-        candidate: what would be served.
+        questions: what was asked, and what the estimator says.
+        answers: one for each of `questions.batches`, in their order.
+        tolerance: how far floats may differ.
 
     Raises:
-        Exception: whatever the candidate raises.
+        AnsweredWrong: a batch that the estimator answers was refused.
     """
-    rows = len(next(iter(reference.values())))
-    singles = min(rows, SINGLE_ROWS)
-    asked = [*range(rows), *range(singles)]
-    batches = [tensors, *({n: t[i : i + 1] for n, t in tensors.items()} for i in range(singles))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the estimator's own, once for each answer
-        answers = [candidate(batch) for batch in batches]
+    remaining = iter(answers)
+    outputs: list[OutputParity] = []
+    for case in questions.cases:
+        found = [next(remaining) for _ in case.batches]
+        refused = next((a for a in found if isinstance(a, str)), None)
+        if refused is not None:
+            raise NotAnswered(case.group, refused)
+        outputs += compare_case(case, [a for a in found if not isinstance(a, str)], tolerance)
+    counted: dict[str, list[bool]] = {}
+    for group, _ in questions.refused:
+        counted.setdefault(group, []).append(not isinstance(next(remaining), str))
     return Parity(
-        rows=rows,
-        single_rows=singles,
-        outputs=tuple(
-            compare(name, values[asked], [batch[name] for batch in answers], rows=rows)
-            for name, values in reference.items()
+        rows=questions.cases[0].rows,
+        single_rows=sum(case.rows for case in questions.cases if case.one_by_one),
+        outputs=tuple(outputs),
+        refusals=tuple(
+            RefusalParity(group, len(answered), sum(answered))
+            for group, answered in counted.items()
         ),
+        tolerance=tolerance,
     )
 
 
-def compare(name: str, reference: Array, batches: list[Array], *, rows: int) -> OutputParity:
+class NotAnswered(ValueError):
+    """Rows were refused that the estimator answers."""
+
+    def __init__(self, group: str, why: str) -> None:
+        super().__init__(f"it refuses rows of the group '{group}' ({why.splitlines()[0]})")
+
+
+def compare_case(
+    case: Case, answers: Sequence[Tensors], tolerance: Tolerance = EXACT
+) -> list[OutputParity]:
+    """Compare all outputs of a case; labels may be any of those that tie exactly."""
+    ties = _tied(case.expected, case.classes)
+    return [
+        compare(
+            name,
+            values,
+            [answer[name] for answer in answers],
+            group=case.group,
+            tolerance=tolerance,
+            ties=ties if name == "label" else None,
+        )
+        for name, values in case.expected.items()
+    ]
+
+
+def compare(
+    name: str,
+    reference: Array,
+    batches: Sequence[Array],
+    *,
+    group: str = "sample",
+    tolerance: Tolerance = EXACT,
+    ties: Mapping[int, frozenset[Any]] | None = None,
+) -> OutputParity:
     """Compare one output, row by row.
 
     Args:
         name: of the output.
-        reference: `[M, width]`, the estimator's answers.
-        batches: the served answers, M rows together.
-        rows: rows of the sample; row i of the M is row `i % rows` of it.
+        reference: `[N, width]`, the estimator's answers.
+        batches: the served answers, N rows together.
+        group: what the rows are.
+        tolerance: how far they may differ.
+        ties: by row, the labels that the estimator's own scores put level.
     """
-    labels = reference.dtype.kind in "iO"
-    allowed = 0 if labels else int(rows * ROWS_ALLOWED)
+    rows = len(reference)
+    texts = reference.dtype.kind == "O"
+    labels = texts or reference.dtype.kind in "iu"
+    allowed = int(rows * (tolerance.labels if labels else tolerance.rows))
     widths = {batch.shape[1:] for batch in batches}
     found = np.concatenate(batches) if len(widths) == 1 else np.empty(0)
-    if found.shape != reference.shape:
-        return OutputParity(name, rows, rows, allowed, np.inf, np.inf, 0)
+    if found.shape != reference.shape or texts != (found.dtype.kind == "O"):
+        return OutputParity(name, rows, rows, allowed, np.inf, np.inf, 0, group)
+    forgiven = 0
     if labels:
         difference = (found != reference).astype(np.float64)
+        for row in np.flatnonzero(difference.any(axis=1)):
+            if ties is not None and found[row, 0] in ties.get(int(row), ()):
+                difference[row], forgiven = 0.0, forgiven + 1
         over, relative = difference > 0, difference
     else:
-        reference, found = reference.astype(np.float64), found.astype(np.float64)
+        with np.errstate(over="ignore"):  # what no FP32 tensor holds is infinite in one
+            reference = reference.astype(np.float32).astype(np.float64)
+        found = found.astype(np.float64)
         difference, relative = _differences(reference, found)
         finite = np.abs(reference[np.isfinite(reference)])
         largest = max(1.0, finite.max()) if finite.size else 1.0
-        limit = ABSOLUTE * largest + RELATIVE * np.nan_to_num(np.abs(reference), posinf=0)
-        over = difference > limit
+        own = np.nan_to_num(np.abs(reference), posinf=0)
+        over = difference > tolerance.absolute * largest + tolerance.relative * own
     worst_of_row = difference.max(axis=1, initial=0)
     differs = bool(worst_of_row.max(initial=0) > 0)
     return OutputParity(
         name=name,
         rows=rows,
-        rows_over=len(np.unique(np.flatnonzero(over.any(axis=1)) % rows)),
+        rows_over=int(over.any(axis=1).sum()),
         rows_allowed=allowed,
         max_abs=float(difference.max(initial=0)),
         max_rel=float(relative.max(initial=0)),
-        worst_row=int(worst_of_row.argmax()) % rows if differs else None,
+        worst_row=int(worst_of_row.argmax()) if differs else None,
+        group=group,
+        ties=forgiven,
     )
+
+
+def _tied(expected: Tensors, classes: Sequence[Any]) -> dict[int, frozenset[Any]]:
+    """Return the rows whose best scores are exactly equal, and the labels of these."""
+    scores = expected.get("probabilities", expected.get("decision"))
+    if scores is None or not classes or "label" not in expected:
+        return {}
+    if scores.shape[1] == 1 and len(classes) == 2:
+        scores = np.concatenate([-scores, scores], axis=1)
+    if scores.shape[1] != len(classes):
+        return {}
+    best = scores == scores.max(axis=1, keepdims=True)
+    level = np.flatnonzero(best.sum(axis=1) > 1)
+    return {int(row): frozenset(np.array(classes, object)[best[row]]) for row in level}
 
 
 def _differences(reference: Array, found: Array) -> tuple[Array, Array]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types as pandas_types
 
+from geulpi_conversion._backend.geulpi_served import Column, Layout
+from geulpi_conversion._columns import read_array_values, read_series, to_bytes
 from geulpi_conversion._converted import Datatype, TensorSpec
 from geulpi_conversion._errors import SampleMismatch
-from geulpi_conversion._served import Layout
+from geulpi_conversion._names import tensor_names
 
 Array = np.ndarray[Any, Any]
 
@@ -23,7 +25,8 @@ NUMPY_TYPES: dict[Datatype, type] = {
     "INT64": np.int64,
 }
 ACCEPTED = (
-    "give a DataFrame, a 2-D array (or list of rows) of numbers or strings, or a list of texts"
+    "give a DataFrame, a 2-D array (or list of rows) of numbers or strings, a sparse matrix, a "
+    "list of texts, or a list of dicts"
 )
 
 
@@ -44,9 +47,19 @@ class Sample:
     specs: tuple[TensorSpec, ...]
 
     @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(next(iter(self.columns.values())))
+
+    @property
     def has_float64(self) -> bool:
         """Whether FP64 tensors would carry more than FP32 ones."""
         return any(values.dtype == np.float64 for values in self.columns.values())
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """By tensor, the text that stands for a missing string."""
+        return {c.tensor: c.missing for c in self.layout.columns if c.missing is not None}
 
     def inputs(self, precision: Datatype) -> tuple[TensorSpec, ...]:
         """Return the tensors with floats of a precision, FP32 or FP64."""
@@ -57,58 +70,99 @@ class Sample:
 
     def tensors(self, inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:
         """Return the rows as a request would bring them: BYTES as objects of `bytes`."""
+        return as_tensors(self.columns, inputs)
+
+
+def as_tensors(columns: Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:
+    """Return values by name of tensor as a request brings them: BYTES as objects of `bytes`."""
+    with np.errstate(over="ignore"):  # beyond float32 is infinity; parity sees it
         return {
-            spec.name: _to_bytes(self.columns[spec.name])
+            spec.name: to_bytes(columns[spec.name])
             if spec.datatype == "BYTES"
-            else self.columns[spec.name].astype(NUMPY_TYPES[spec.datatype])
+            else columns[spec.name].astype(NUMPY_TYPES[spec.datatype])
             for spec in inputs
         }
 
 
-def read_sample(given: Any) -> Sample:
-    """Read a DataFrame, a 2-D array of one type, or raw text.
+def read_sample(given: Any, reserved: Collection[str] = ()) -> Sample:
+    """Read a DataFrame, an array of one type, a sparse matrix, texts, or dicts.
 
     Args:
-        given: a DataFrame; an array or list of rows, `[N, width]`; or a list, 1-D array or Series
-            of `str`.
+        given: a DataFrame; an array or list of rows, `[N, …]`; a scipy sparse matrix; a list, 1-D
+            array or Series of `str` or of numbers; a list of dicts, or of lists of `str`.
+        reserved: names that no tensor may have.
 
     Raises:
         SampleMismatch: it is none of these, is empty, or holds values that no tensor can carry.
     """
     if isinstance(given, pd.DataFrame):
-        sample = _read_frame(given)
-    elif hasattr(given, "toarray"):
-        raise SampleMismatch("it is a sparse matrix", "give a dense one: sample.toarray()")
-    else:
-        sample = _read_array(given)
-    if len(sample.native) == 0:
-        raise SampleMismatch("it has no rows", "give rows like those that will be asked")
-    return sample
-
-
-def _read_array(given: Any) -> Sample:
+        return _read_frame(given, reserved)
+    if hasattr(given, "toarray"):
+        return _read_matrix(given, given.toarray(), "sparse")
+    if isinstance(given, list | tuple) and given and _are_records(given):
+        return _read_records(list(given))
     try:
         array = np.asarray(given)
         if array.dtype.kind in "US":  # numpy turns [1, "a"] into strings; see what they were
             array = np.asarray(given, dtype=np.object_)
     except ValueError as error:
         raise SampleMismatch(f"its rows are not alike ({error})", ACCEPTED) from error
-    if array.ndim not in {1, 2} or array.dtype.names or array.size == 0:
-        what = "it holds no values" if array.size == 0 else f"it has the shape {array.shape}"
-        raise SampleMismatch(what, ACCEPTED)
-    datatype = _datatype(pd.Series(array.ravel()), "it")
-    if array.ndim == 1 and datatype != "BYTES":
-        raise SampleMismatch("it is a single column of numbers", "give it as 2-D: [[1], [2], …]")
-    values = array.reshape(len(array), -1)
+    if array.ndim == 0 or array.dtype.names:
+        raise SampleMismatch(f"it has the shape {array.shape}", ACCEPTED)
+    if array.ndim > 1:
+        return _read_matrix(given if hasattr(given, "dtype") else array, array, "array")
+    sample = _read_matrix(given, array, "vector")
+    if sample.specs[0].datatype != "BYTES":
+        return sample
+    native = given if hasattr(given, "dtype") else list(given)
+    return Sample(native, Layout("text", sample.layout.columns), sample.columns, sample.specs)
+
+
+def _read_matrix(native: Any, array: Array, kind: str) -> Sample:
+    if array.size == 0:
+        raise SampleMismatch("it holds no values", ACCEPTED)
+    shape = array.shape[1:] if array.ndim > 2 else ()
+    values, datatype, column = read_array_values(
+        array.reshape(len(array), -1), text=kind == "vector"
+    )
     return Sample(
-        native=given if hasattr(given, "dtype") else array if array.ndim == 2 else list(given),
-        layout=Layout("text" if array.ndim == 1 else "array"),
-        columns={"X": _checked(values, datatype, "it")},
+        native=native,
+        layout=Layout(kind, (column,), shape),
+        columns={"X": values},
         specs=(TensorSpec("X", datatype, values.shape[1]),),
     )
 
 
-def _read_frame(frame: pd.DataFrame) -> Sample:
+def _are_records(rows: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether rows are dicts, or lists of texts of different lengths."""
+    if all(isinstance(row, dict) for row in rows):
+        return True
+    listed = all(
+        isinstance(row, list | tuple | set | frozenset) and all(isinstance(v, str) for v in row)
+        for row in rows
+    )
+    return listed and len({len(row) for row in rows}) > 1
+
+
+def _read_records(rows: list[Any]) -> Sample:
+    try:
+        texts = [json.dumps(sorted(r) if isinstance(r, set | frozenset) else r, ensure_ascii=False)
+                 for r in rows]  # fmt: skip
+    except TypeError as error:
+        raise SampleMismatch(
+            f"its rows hold what JSON can't carry ({error})", "give plain numbers and strings"
+        ) from error
+    values = np.empty((len(rows), 1), np.object_)
+    values[:, 0] = texts
+    return Sample(
+        native=rows,
+        layout=Layout("records", (Column("X", "X"),)),
+        columns={"X": values},
+        specs=(TensorSpec("X", "BYTES", 1),),
+    )
+
+
+def _read_frame(frame: pd.DataFrame, reserved: Collection[str]) -> Sample:
     names = [str(column) for column in frame.columns]
     odd = [c for c in frame.columns if not isinstance(c, str | int | np.integer) or str(c) == ""]
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -117,70 +171,14 @@ def _read_frame(frame: pd.DataFrame) -> Sample:
         raise SampleMismatch(
             what if names else "it has no columns", "give every column a name of its own"
         )
-    columns, specs, categories = {}, [], {}
-    for name, column in zip(names, frame.columns, strict=True):
-        series = frame[column]
-        where = f"column '{name}'"
-        if isinstance(series.dtype, pd.CategoricalDtype):
-            categories[name] = series.dtype.categories.tolist()
-            series = series.astype(series.dtype.categories.dtype)
-        datatype = _datatype(series, where)
-        columns[name] = _checked(series.to_numpy().reshape(-1, 1), datatype, where)
-        specs.append(TensorSpec(name, datatype, 1))
-    plain = tuple(c if isinstance(c, str) else int(c) for c in frame.columns)
-    return Sample(frame, Layout("frame", plain, categories), columns, tuple(specs))
-
-
-def _datatype(values: pd.Series[Any], where: str) -> Datatype:
-    if pandas_types.is_bool_dtype(values.dtype):
-        return "BOOL"
-    if pandas_types.is_integer_dtype(values.dtype):
-        return "INT64"
-    if pandas_types.is_float_dtype(values.dtype):
-        return "FP32"
-    if pandas_types.is_string_dtype(values.dtype) or values.dtype == np.object_:
-        wrong = next((value for value in values if not isinstance(value, str)), None)
-        missing = values.isna().any()
-        if wrong is None and not missing:
-            return "BYTES"
-        if missing:
-            raise SampleMismatch(
-                f"{where} holds strings and missing values, which a tensor of strings can't carry",
-                "fit and sample with a string in their place, such as '' (fillna(''))",
-            )
-        raise SampleMismatch(
-            f"{where} holds {wrong!r} among its objects, not only strings",
-            "give it one type: astype(float), astype(int), astype(bool) or astype(str)",
-        )
-    raise SampleMismatch(
-        f"{where} is of the type {values.dtype}, which no tensor carries",
-        "turn it into numbers or strings before the estimator sees it",
-    )
-
-
-def _checked(values: Array, datatype: Datatype, where: str) -> Array:
-    """Return the values as a plain array, once they are found to fit their tensors."""
-    if datatype == "FP32":  # pandas' own types may hold NA
-        return values if values.dtype.kind == "f" else values.astype(np.float64)
-    if datatype in {"INT64", "BOOL"}:
-        if pd.isna(values).any():
-            raise SampleMismatch(
-                f"{where} holds integers or booleans and missing values",
-                "turn it into floats, where NaN stands for missing: astype(float)",
-            )
-        if datatype == "INT64" and (values > np.iinfo(np.int64).max).any():
-            raise SampleMismatch(f"{where} exceeds 64-bit integers", "turn it into floats")
-        return values.astype(NUMPY_TYPES[datatype])
-    try:
-        _to_bytes(values)
-    except UnicodeEncodeError as error:
-        raise SampleMismatch(
-            f"{where} holds text that UTF-8 can't encode ({error.reason})", "repair the text"
-        ) from error
-    return values.astype(np.object_)
-
-
-def _to_bytes(values: Array) -> Array:
-    encoded = np.empty(values.size, dtype=np.object_)
-    encoded[:] = [value.encode() for value in values.ravel()]
-    return encoded.reshape(values.shape)
+    if len(frame) == 0:
+        raise SampleMismatch("it has no rows", "give rows like those that will be asked")
+    columns, specs, layout = {}, [], []
+    tensors = tensor_names(names, reserved)
+    for tensor, name in zip(tensors, frame.columns, strict=True):
+        plain = name if isinstance(name, str) else int(name)
+        values, datatype, column = read_series(frame[name], tensor, plain)
+        columns[tensor] = values
+        specs.append(TensorSpec(tensor, datatype, 1))
+        layout.append(column)
+    return Sample(frame, Layout("frame", tuple(layout)), columns, tuple(specs))

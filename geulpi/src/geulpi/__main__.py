@@ -10,7 +10,7 @@ import typer
 from geulpi_client import GeulpiError
 from geulpi_client.cli import cache, classify, status
 from geulpi_conversion import ConversionError
-from geulpi_conversion.cli import convert
+from geulpi_conversion.cli import convert, describe
 from geulpi_models import ModelError
 from geulpi_models.cli import build
 from geulpi_perf import PerfError
@@ -18,13 +18,15 @@ from geulpi_perf.cli import bench
 from geulpi_server import ServerError
 from geulpi_server.cli import serve
 
+from geulpi.cli import verify
+
 app = typer.Typer(
     name="geulpi",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a bug shows Python's own traceback, once, unadorned
     add_completion=False,
 )
-for command in (serve, status, classify, convert, build, bench):
+for command in (serve, status, classify, convert, describe, verify, build, bench):
     app.command()(command)
 app.add_typer(cache, name="cache")
 

@@ -1,40 +1,21 @@
-"""Serves a scikit-learn estimator on Triton's Python backend.
+"""How a scikit-learn estimator answers tensors, on Triton's Python backend and in conversion.
 
-`geulpi_conversion` publishes this file, unchanged, as the `model.py` of a version; conversion runs
-the same code when it compares. So it imports nothing of its package, and Triton only where it is.
-
-A version's folder holds this file and `estimator.skops` or `estimator.joblib`. The parameters of
-config.pbtxt say the rest:
-    layout             JSON of a `Layout`: what the input tensors become
-    sha256.<version>   the digest that the artefact must have
-    trusted.<version>  JSON list of the types that skops may load beside the ones it knows
-    libraries          JSON of the library versions that the estimator was converted with
+Published, unchanged, beside `model.py`; conversion runs the same code when it compares. So it
+imports nothing of its package, and nothing of Triton.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import joblib
 import numpy as np
-import skops.io
-
-try:
-    import triton_python_backend_utils as pb_utils
-except ModuleNotFoundError:  # it exists only inside Triton
-    pb_utils = None
 
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
 
-ARTEFACTS = ("estimator.skops", "estimator.joblib")
 METHODS = {
     "label": "predict",
     "prediction": "predict",
@@ -49,48 +30,72 @@ class RequestRefused(ValueError):
     """One request's input can't be given to the estimator."""
 
 
-class ArtefactRefused(RuntimeError):
-    """The published estimator must not or can't be loaded here: what is wrong, and the remedy."""
-
-
 class UnservableAnswer(ValueError):
     """The estimator's answer fits no tensor."""
 
 
-class TritonPythonModel:
-    """One instance of one version; the work is done by `ServedEstimator`."""
+@dataclass(frozen=True)
+class Column:
+    """What a tensor's values are before they are sent, and what they become again.
 
-    def initialize(self, args: dict[str, str]) -> None:
-        """Load the version's estimator; refusals name their remedy."""
-        config: dict[str, Any] = json.loads(args["model_config"])
-        version = args["model_version"]
-        folder = Path(args["model_repository"], version)
-        parameters = {k: v["string_value"] for k, v in config["parameters"].items()}
-        try:
-            check_libraries(json.loads(parameters["libraries"]))
-            estimator = load_estimator(folder, version, parameters)
-        except ArtefactRefused as error:
-            raise pb_utils.TritonModelException(str(error)) from error
-        self._inputs = [tensor["name"] for tensor in config["input"]]
-        self._model = ServedEstimator(estimator, Layout.from_json(parameters["layout"]))
+    Attributes:
+        tensor: name of the tensor.
+        name: the DataFrame's name of the column.
+        dtype: what the estimator was given, as numpy or pandas write it; "" where the tensor's own
+            type will do.
+        categories: of a categorical column, in order.
+        ordered: whether these categories have an order.
+        missing: the text that stands for a missing string; None where none is missing.
+        none: whether a missing value among objects is `None`; it is NaN otherwise.
+        bools: whether the numbers of an object or nullable column are truth values.
+    """
 
-    def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer all requests by one call of the estimator; a bad one fails alone."""
-        answers = self._model.infer_many(
-            [
-                {
-                    name: pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-                    for name in self._inputs
-                }
-                for request in requests
-            ],
-            [request.requested_output_names() for request in requests],
-        )
-        return [_to_response(answer) for answer in answers]
+    tensor: str
+    name: str | int
+    dtype: str = ""
+    categories: list[Any] | None = None
+    ordered: bool = False
+    missing: str | None = None
+    none: bool = False
+    bools: bool = False
 
-    def finalize(self) -> None:
-        """Let go of the estimator."""
-        del self._model
+    def restore(self, values: Array) -> Any:
+        """Return the values `[N]` of the tensor as a column that the estimator knows."""
+        import pandas as pd  # noqa: PLC0415 -- models that take plain arrays do without
+
+        values = self.with_missing(values)
+        if self.categories is not None:
+            return self._categorical(values)
+        if self.dtype.startswith(("datetime64", "timedelta64")):
+            unit = self.dtype.partition(",")[0].rstrip("]") + "]"
+            moments = pd.Series(values.view(np.dtype(unit)))
+            zone = self.dtype.partition(", ")[2].rstrip("]")
+            return moments.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else moments
+        if self.bools and values.dtype.kind == "f":
+            missing = np.isnan(values)
+            values = (np.nan_to_num(values) != 0).astype(np.object_)
+            values[missing] = None if self.none else pd.NA if self.dtype == "boolean" else np.nan
+        if self.dtype.startswith(("Int", "UInt")):
+            whole = np.isnan(values) | (values == np.floor(values))
+            return pd.Series(values, dtype="Int64" if whole.all() else "Float64")
+        return pd.Series(values, dtype=self.dtype) if self.dtype else values
+
+    def _categorical(self, values: Array) -> Any:
+        """Return values as categories; unknown ones come after those known."""
+        import pandas as pd  # noqa: PLC0415 -- see above
+
+        known = self.categories or []
+        given = values.tolist()
+        new = {v: None for v in given if v not in known and v is not None and v == v}  # noqa: PLR0124 -- not NaN
+        return pd.Categorical(given, categories=[*known, *new], ordered=self.ordered)
+
+    def with_missing(self, values: Array) -> Array:
+        """Return texts with the missing ones missing again."""
+        if self.missing is None or values.dtype != np.object_:
+            return values
+        restored = values.copy()
+        restored[values == self.missing] = None if self.none else np.nan
+        return restored
 
 
 @dataclass(frozen=True)
@@ -98,46 +103,67 @@ class Layout:
     """What the input tensors become before the estimator sees them.
 
     Attributes:
-        kind: `array`: the tensor X as it is; `text`: X as a 1-D array of `str`; `frame`: a
-            DataFrame of one column for each tensor.
-        columns: the DataFrame's column names; the tensors have them as strings.
-        categories: the categories, in order, of the columns that are categorical.
+        kind: `array`: the tensor X as it is; `vector` and `text`: X as a 1-D array; `records`: X as
+            a list of what JSON says; `sparse`: X as a sparse matrix; `frame`: a DataFrame.
+        columns: of a frame one for each tensor, else one for X.
+        shape: of a row, where it has more than one axis.
     """
 
     kind: str
-    columns: tuple[str | int, ...] = ()
-    categories: Mapping[str, list[Any]] = field(default_factory=dict)
+    columns: tuple[Column, ...]
+    shape: tuple[int, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> Layout:
         """Read what `to_json` wrote."""
         fields = json.loads(text)
-        return cls(fields["kind"], tuple(fields["columns"]), fields["categories"])
+        columns = tuple(Column(**column) for column in fields["columns"])
+        return cls(fields["kind"], columns, tuple(fields["shape"]))
 
     def to_json(self) -> str:
         """Write the layout as a parameter of config.pbtxt."""
-        fields = {"kind": self.kind, "columns": self.columns, "categories": self.categories}
+        defaults = vars(Column("", ""))
+        columns = [
+            {k: v for k, v in vars(column).items() if k in {"tensor", "name"} or v != defaults[k]}
+            for column in self.columns
+        ]
+        fields = {"kind": self.kind, "columns": columns, "shape": self.shape}
         return json.dumps(fields, ensure_ascii=False)
 
     def to_native(self, tensors: Tensors) -> Any:
-        """Return what the estimator was fitted to take: an array or a DataFrame of N rows.
+        """Return what the estimator was fitted to take, of N rows.
 
         Raises:
-            RequestRefused: a string is not UTF-8.
+            RequestRefused: a string is not UTF-8, or is no JSON where it has to be.
         """
         arrays = {name: decode(name, tensor) for name, tensor in tensors.items()}
-        if self.kind == "array":
-            return arrays["X"]
-        if self.kind == "text":
-            return arrays["X"][:, 0]
-        import pandas as pd  # noqa: PLC0415 -- models that take arrays do without
+        if self.kind == "frame":
+            import pandas as pd  # noqa: PLC0415 -- models that take plain arrays do without
 
-        columns: dict[str | int, Any] = {c: arrays[str(c)][:, 0] for c in self.columns}
-        for column in self.columns:
-            if str(column) in self.categories:
-                known = self.categories[str(column)]
-                columns[column] = pd.Categorical(columns[column], categories=known)
-        return pd.DataFrame(columns)
+            columns = [column.restore(arrays[column.tensor][:, 0]) for column in self.columns]
+            frame = pd.DataFrame(dict(enumerate(columns)))
+            frame.columns = pd.Index([column.name for column in self.columns])
+            return frame
+        column = self.columns[0]
+        matrix = column.with_missing(arrays[column.tensor])
+        if column.dtype:
+            matrix = matrix.astype(column.dtype)
+        if self.kind == "sparse":
+            from scipy.sparse import csr_matrix  # noqa: PLC0415 -- the others do without
+
+            return csr_matrix(matrix)
+        if self.kind in {"text", "vector"}:
+            return matrix[:, 0]
+        if self.kind == "records":
+            return [_parsed(text, row) for row, text in enumerate(matrix[:, 0])]
+        return matrix.reshape(-1, *self.shape) if self.shape else matrix
+
+
+def _parsed(text: str, row: int) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise RequestRefused(f"input 'X', element {row}: not JSON ({error})") from None
 
 
 class ServedEstimator:
@@ -204,9 +230,9 @@ def answer(estimator: Any, native: Any, wanted: Sequence[str]) -> Tensors:
         UnservableAnswer: an answer is no `[N, width]` of numbers, or of labels of one type.
         Exception: whatever the estimator raises.
     """
+    rows = native.shape[0] if hasattr(native, "shape") else len(native)
     return {
-        name: _to_matrix(name, getattr(estimator, METHODS[name])(native), len(native))
-        for name in wanted
+        name: _to_matrix(name, getattr(estimator, METHODS[name])(native), rows) for name in wanted
     }
 
 
@@ -230,63 +256,20 @@ def decode(name: str, tensor: Array) -> Array:
     return decoded.reshape(tensor.shape)
 
 
-def load_estimator(folder: Path, version: str, parameters: Mapping[str, str]) -> Any:
-    """Load a version's estimator, once its digest is found to be the published one.
-
-    Raises:
-        ArtefactRefused: the file is missing, or not the one that was published, or can't be loaded.
-    """
-    remedy = "Remedy: publish the model again, or restore the file"
-    path = next((folder / name for name in ARTEFACTS if (folder / name).exists()), None)
-    if path is None:
-        raise ArtefactRefused(f"{folder} holds none of {', '.join(ARTEFACTS)}. {remedy}")
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    expected = parameters.get(f"sha256.{version}", "(nothing)")
-    if found != expected:
-        raise ArtefactRefused(
-            f"{path} is not the file that was published: SHA-256 {found}, config.pbtxt says "
-            f"{expected}. {remedy}"
-        )
-    try:
-        return load(path.name, content, json.loads(parameters.get(f"trusted.{version}", "[]")))
-    except Exception as error:
-        raise ArtefactRefused(
-            f"{path} can't be loaded: {type(error).__name__}: {error}. Remedy: install what the "
-            "estimator needs in the server's environment, or publish the model again"
-        ) from error
-
-
-def load(file_name: str, content: bytes, trusted: Sequence[str]) -> Any:
-    """Load an artefact: joblib's by its name, which runs code; else skops', which does not."""
-    if file_name.endswith(".joblib"):
-        return joblib.load(io.BytesIO(content))
-    return skops.io.loads(content, trusted=list(trusted))
-
-
-def check_libraries(recorded: Mapping[str, str]) -> None:
-    """Check that scikit-learn is of the minor version that the estimator was converted with.
-
-    Raises:
-        ArtefactRefused: it is not; estimators don't survive a change of minor version unharmed.
-    """
-    published, here = recorded["scikit-learn"], importlib.metadata.version("scikit-learn")
-    if published.split(".")[:2] != here.split(".")[:2]:
-        minor = ".".join(published.split(".")[:2])
-        raise ArtefactRefused(
-            f"the model was published with scikit-learn {published}, the server has {here}. "
-            f"Remedy: install scikit-learn {minor} in the server's environment, or convert and "
-            "publish the model again"
-        )
-
-
 def _to_matrix(name: str, values: Any, rows: int) -> Array:
+    if isinstance(values, list) and len(values) == 1:
+        values = values[0]  # of several targets, the only one
     matrix = np.asarray(values.toarray() if hasattr(values, "toarray") else values)
-    if matrix.ndim == 1:
-        matrix = matrix.reshape(-1, 1)
+    if matrix.ndim == 1:  # of a single row some give its values alone
+        matrix = matrix.reshape((-1, 1) if len(matrix) == rows else (1, -1))
+    if matrix.ndim > 2 and rows and len(matrix) % rows == 0:
+        matrix = matrix.reshape(rows, -1)  # of a row several matrices, side by side
     if matrix.ndim != 2 or len(matrix) != rows:
         raise UnservableAnswer(f"{name} of {rows} rows has the shape {matrix.shape}, not [N, k]")
-    return _to_labels(matrix) if name == "label" else _to_floats(name, matrix)
+    if name == "label":
+        return _to_labels(matrix)
+    texts = matrix.dtype.kind in "UO" and all(isinstance(v, str) for v in matrix.ravel())
+    return matrix.astype(np.object_) if texts and name == "features" else _to_floats(name, matrix)
 
 
 def _to_labels(labels: Array) -> Array:
@@ -311,15 +294,3 @@ def _to_floats(name: str, matrix: Array) -> Array:
         except (TypeError, ValueError):
             raise UnservableAnswer(f"{name} are not all numbers") from None
     return matrix if matrix.dtype.kind == "f" else matrix.astype(np.float64)
-
-
-def _to_response(answered: Tensors | Exception) -> Any:
-    if isinstance(answered, Exception):
-        # Estimators refuse NaN, infinity and unknown categories by ValueError.
-        refused = isinstance(answered, ValueError)
-        code = pb_utils.TritonError.INVALID_ARG if refused else pb_utils.TritonError.INTERNAL
-        message = f"{type(answered).__name__}: {answered}" if not refused else str(answered)
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
-    return pb_utils.InferenceResponse(
-        [pb_utils.Tensor(name, values) for name, values in answered.items()]
-    )

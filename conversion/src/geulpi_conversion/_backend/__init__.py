@@ -1,0 +1,1 @@
+"""What is published into a version's folder to serve an estimator on Triton's Python backend."""

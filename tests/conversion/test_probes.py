@@ -1,0 +1,172 @@
+"""The rows made from a sample are those that provoke differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from geulpi_conversion import _routes, convert
+from geulpi_conversion._answers import find_answers
+from geulpi_conversion._probes import MOST_ROWS, UNSEEN, make_probes
+from geulpi_conversion._reference import Oracle
+from geulpi_conversion._sample import read_sample
+from geulpi_conversion._thresholds import threshold_rows
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, PowerTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+
+def probes(estimator: Any, sample: Any, precision: str = "FP32") -> dict[str, Any]:
+    read = read_sample(sample)
+    made = make_probes(estimator, read, read.inputs(precision))
+    return {probe.group: probe.tensors for probe in made}
+
+
+@pytest.mark.parametrize("precision", ["FP32", "FP64"])
+def test_rows_stand_at_thresholds_and_beside_them(labels: np.ndarray, precision: str) -> None:
+    """Each threshold is met, and the next number of the tensor's type on both sides."""
+    rows = np.random.default_rng(1).normal(size=(400, 4))
+    tree = DecisionTreeClassifier(max_depth=3, random_state=0).fit(rows, labels)
+    made = probes(tree, rows, precision)["thresholds"]["X"]
+    inside = tree.tree_.feature >= 0
+    for column, value in zip(tree.tree_.feature[inside], tree.tree_.threshold[inside], strict=True):
+        at = value.astype(made.dtype)
+        beside = [np.nextafter(at, made.dtype.type(to)) for to in (-np.inf, np.inf)]
+        assert np.isin([at, *beside], made[:, column]).all()
+    assert len(made) <= MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomForestClassifier(3, random_state=0),
+        GradientBoostingRegressor(n_estimators=3),
+        HistGradientBoostingClassifier(max_iter=3),
+        VotingClassifier([("tree", DecisionTreeClassifier()), ("line", LogisticRegression())]),
+        make_pipeline(StandardScaler(), MinMaxScaler(), DecisionTreeClassifier()),
+        make_pipeline(
+            ColumnTransformer([("a", StandardScaler(), [2, 0])], remainder="passthrough"),
+            DecisionTreeClassifier(),
+        ),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_thresholds_are_found_inside(model: Any, rows: np.ndarray, labels: np.ndarray) -> None:
+    """Forests, boosting and trees behind scalers: a row stands where a tree's answer turns."""
+    model.fit(rows.astype(float), labels)
+    made, columns = threshold_rows(model, rows, 40, np.random.default_rng(0))
+    assert 0 < len(made) <= 40
+    assert set(columns) <= {0, 1, 2, 3}
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    if isinstance(last, DecisionTreeClassifier):
+        seen = model[:-1].transform(made)
+        gaps = np.abs(seen[:, last.tree_.feature[0]] - last.tree_.threshold[0])
+        assert gaps.min() < 1e-12
+
+
+def test_numbers_are_missing_infinite_and_far(rows: np.ndarray) -> None:
+    """NaN and infinity come in each column, magnitudes up to a thousand million."""
+    made = probes(None, rows)
+    assert np.isnan(made["missing"]["X"]).any(axis=0).all()
+    assert np.isposinf(made["infinite"]["X"]).any(axis=0).all()
+    assert np.abs(made["magnitudes"]["X"]).max() > 1e8
+    assert (made["magnitudes"]["X"] == 0).all(axis=1).any()
+
+
+def test_texts_categories_and_integers_are_odd_and_unseen(people: pd.DataFrame) -> None:
+    """Strings get what no sample shows, integers what lies beyond the sample's."""
+    made = probes(None, people)
+    assert UNSEEN in made["unseen"]["city"]
+    assert people["age"].max() + 1 in made["unseen"]["age"]
+    assert "치과  예약" in made["texts"]["title"]
+    assert 2**31 + 1 in made["magnitudes"]["age"]
+
+
+def test_rows_are_the_same_each_time(people: pd.DataFrame) -> None:
+    """Proof can be repeated: nothing is left to chance."""
+    first, second = probes(None, people), probes(None, people)
+    for group, tensors in first.items():
+        for name, values in tensors.items():
+            np.testing.assert_array_equal(second[group][name], values)
+
+
+def test_wide_rows_get_few_probes() -> None:
+    """A thousand columns are sampled, not multiplied."""
+    made = probes(None, np.random.default_rng(0).normal(size=(5, 1000)))
+    assert all(len(tensors["X"]) <= MOST_ROWS for tensors in made.values())
+
+
+def oracle(estimator: Any, sample: Any) -> tuple[Oracle, Any]:
+    read = read_sample(sample)
+    return Oracle(estimator, read, find_answers(estimator, read)), read.inputs("FP32")
+
+
+def test_what_the_estimator_refuses_is_known_by_column(
+    rows: np.ndarray, labels: np.ndarray
+) -> None:
+    """An imputer takes NaN in its columns, a plain model in none; infinity neither takes."""
+    model, inputs = oracle(LogisticRegression().fit(rows, labels), rows)
+    assert model.refusals(inputs)["X"].nan == (0, 1, 2, 3)
+    columns = ColumnTransformer([("fill", SimpleImputer(), [0, 2])], remainder="passthrough")
+    model, inputs = oracle(make_pipeline(columns, LogisticRegression()).fit(rows, labels), rows)
+    found = model.refusals(inputs)["X"]
+    assert (found.nan, found.infinite) == ((1, 3), (0, 1, 2, 3))
+
+
+def test_refused_rows_are_questions_too(rows: np.ndarray, labels: np.ndarray) -> None:
+    """Rows that the estimator refuses must be refused by what is served."""
+    positive = np.abs(rows) + 0.1
+    model, inputs = oracle(PowerTransformer("box-cox").fit(positive, labels), positive)
+    questions = model.questions(inputs)
+    assert {group for group, _ in questions.refused} == {"infinite", "magnitudes"}
+    assert {case.group for case in questions.cases} >= {"sample", "single rows", "magnitudes"}
+
+
+def test_onnx_refuses_what_the_estimator_refuses(rows: np.ndarray, labels: np.ndarray) -> None:
+    """NaN is refused by the graph itself, in words that name the input."""
+    converted = convert(LogisticRegression().fit(rows, labels), rows, name="strict")
+    assert converted.backend == "onnxruntime"
+    refused = {one.group: one for one in converted.parity.refusals}
+    assert refused["missing"].rows > 0
+    assert refused["missing"].answered == refused["infinite"].answered == 0
+
+
+def test_an_estimator_that_passes_every_ordinary_row_is_found_out(
+    rows: np.ndarray, labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the probes a wrong graph passes; with them it does not."""
+    model = DecisionTreeClassifier(max_depth=2, random_state=0).fit(rows, labels)
+    right = _routes.prove
+
+    def shifted(questions: Any, answers: Any) -> Any:
+        wrong = [dict(a) if isinstance(a, dict) else a for a in answers]
+        place = next(i for i, c in enumerate(questions.batches) if np.isin(
+            model.tree_.threshold[0].astype(np.float32), c["X"]) and i > 0)  # fmt: skip
+        wrong[place] = {"label": 1 - wrong[place]["label"], **wrong[place]} | {
+            "label": wrong[place]["label"] + 1
+        }
+        return right(questions, wrong)
+
+    monkeypatch.setattr(_routes, "prove", shifted)
+    with pytest.raises(Exception, match="group 'thresholds'"):
+        convert(model, rows, name="tree")
+
+
+def test_text_and_regression_probes_hold_for_ordinary_models(titles: list[str]) -> None:
+    """The probes are answered alike by models that are right: they cry no wolf."""
+    model = make_pipeline(TfidfVectorizer(), LinearRegression()).fit(titles, range(len(titles)))
+    assert convert(model, titles, name="text").parity.ok
+    encoder = OneHotEncoder(handle_unknown="ignore").fit([["a"], ["b"]])
+    assert convert(encoder, np.array([["a"], ["b"]], object), name="one").parity.ok
