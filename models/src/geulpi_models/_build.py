@@ -27,15 +27,20 @@ class Built:
     evaluation: event_classifier.Evaluation | None
 
 
-def build(name: str, repository: Path) -> Built:
+def build(name: str, repository: Path, *, keep: int | None = None) -> Built:
     """Train a calendar model, convert it with proven parity and publish it as the next version.
+
+    Args:
+        name: of the model.
+        repository: the folder to publish into.
+        keep: leave so many versions; None is all.
 
     Raises:
         UnknownModel: no calendar model has this name.
     """
     if name not in MODELS:
         raise UnknownModel(name, MODELS)
-    return MODELS[name](repository)
+    return MODELS[name](repository, keep)
 
 
 def evaluation_data() -> Path | None:
@@ -44,7 +49,7 @@ def evaluation_data() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _build_event_classifier(repository: Path) -> Built:
+def _build_event_classifier(repository: Path, keep: int | None) -> Built:
     events, categories = event_classifier.training_rows()
     estimator: Any = event_classifier.fit(events, categories)
     data = evaluation_data()
@@ -56,10 +61,10 @@ def _build_event_classifier(repository: Path) -> Built:
                 estimator, event_classifier.sample(events), name=event_classifier.NAME
             )
         ),
-        folder=publish(converted, repository),
+        folder=publish(converted, repository, keep=keep),
         training_rows=len(events),
         evaluation=event_classifier.evaluate(estimator, titles) if titles else None,
     )
 
 
-MODELS: dict[str, Callable[[Path], Built]] = {event_classifier.NAME: _build_event_classifier}
+MODELS: dict[str, Callable[[Path, int | None], Built]] = {event_classifier.NAME: _build_event_classifier}

@@ -19,6 +19,10 @@ def build(
     model_repository: Annotated[Path, typer.Option(help="The folder to publish into.")] = Path(
         "model_repository"
     ),
+    keep: Annotated[
+        int | None,
+        typer.Option(help="Leave so many versions, the newest among them.", show_default="all"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train the calendar models, prove their conversion and publish them as new versions.
@@ -41,7 +45,7 @@ def build(
     with Console(stderr=True).status("") as status:
         for name in names or MODELS:
             status.update(f"building {name} …")
-            built.append(build_one(name, model_repository))
+            built.append(build_one(name, model_repository, keep=keep))
     if as_json:
         rows = [
             {
