@@ -12,7 +12,7 @@ from geulpi_conversion._answers import find_answers
 from geulpi_conversion._probes import MOST_ROWS, UNSEEN, make_probes
 from geulpi_conversion._reference import Oracle
 from geulpi_conversion._sample import read_sample
-from geulpi_conversion._thresholds import threshold_rows
+from geulpi_conversion._thresholds import at_thresholds
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingRegressor,
@@ -65,15 +65,33 @@ def test_rows_stand_at_thresholds_and_beside_them(labels: np.ndarray, precision:
 )
 def test_thresholds_are_found_inside(model: Any, rows: np.ndarray, labels: np.ndarray) -> None:
     """Forests, boosting and trees behind scalers: a row stands where a tree's answer turns."""
-    model.fit(rows.astype(float), labels)
-    made, columns = threshold_rows(model, rows, 40, np.random.default_rng(0))
-    assert 0 < len(made) <= 40
-    assert set(columns) <= {0, 1, 2, 3}
+    rows = rows.astype(float)
+    model.fit(rows, labels)
+    placed = at_thresholds(model, rows, 40, np.random.default_rng(0))
+    assert 0 < len(placed) <= 40
+    assert {one.column for one in placed} <= {0, 1, 2, 3}
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     if isinstance(last, DecisionTreeClassifier):
-        seen = model[:-1].transform(made)
-        gaps = np.abs(seen[:, last.tree_.feature[0]] - last.tree_.threshold[0])
-        assert gaps.min() < 1e-12
+        made = rows[[one.row for one in placed]]
+        made[np.arange(len(placed)), [one.column for one in placed]] = [p.value for p in placed]
+        gaps = model[:-1].transform(made)[:, last.tree_.feature[0]] - last.tree_.threshold[0]
+        assert np.abs(gaps).min() < 1e-12
+
+
+def test_thresholds_are_found_behind_columns_of_a_frame(people: pd.DataFrame) -> None:
+    """A frame with texts and categories comes to stand at thresholds of its numbers."""
+    columns = ColumnTransformer(
+        [
+            ("scaled", StandardScaler(), ["my col"]),
+            ("words", TfidfVectorizer(), "title"),
+            ("places", OneHotEncoder(), ["city"]),
+        ]
+    )
+    labels = (people["my col"] > 1).astype(int)
+    model = make_pipeline(columns, DecisionTreeClassifier(random_state=0)).fit(people, labels)
+    made = probes(model, people)["thresholds"]["my_col"]
+    assert len(np.unique(made)) >= 3
+    assert np.ptp(made[:3]) < 1e-6
 
 
 def test_numbers_are_missing_infinite_and_far(rows: np.ndarray) -> None:

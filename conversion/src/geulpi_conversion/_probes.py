@@ -13,7 +13,7 @@ import numpy as np
 
 from geulpi_conversion._converted import TensorSpec
 from geulpi_conversion._sample import NUMPY_TYPES, Sample
-from geulpi_conversion._thresholds import threshold_rows
+from geulpi_conversion._thresholds import at_thresholds
 
 Array = np.ndarray[Any, Any]
 Columns = dict[str, Array]
@@ -142,28 +142,24 @@ class _Maker:
                     yield self._changed({name: {0: other}})
 
     def thresholds(self, estimator: Any) -> Iterator[Columns]:
-        if not self._floats or self._texts:
+        """Yield rows that stand at thresholds of trees, and on both sides of them."""
+        if not self._floats or self._sample.layout.kind not in {"array", "frame"}:
             return
-        matrix = np.concatenate([self._values[n].astype(np.float64) for n in self._values], axis=1)
-        rows, columns = threshold_rows(estimator, matrix, MOST_ROWS // 3, self._rng)
-        for row, column in zip(rows, columns, strict=True):
-            cut = self._cut(row)
-            yield cut
-            name, place = self._held(int(column))
+        if self._sample.layout.shape:
+            return
+        rows = self._sample.native
+        for placed in at_thresholds(estimator, rows, MOST_ROWS // 3, self._rng):
+            name, place = self._held(placed.column)
+            if name not in self._floats:
+                continue
+            at = {key: values[[placed.row]] for key, values in self._values.items()}
+            at[name][0, place] = placed.value
+            yield at
             for towards in (-np.inf, np.inf):
-                beside = {key: value.copy() for key, value in cut.items()}
-                if name in self._floats:
-                    beside[name][0, place] = np.nextafter(
-                        cut[name][0, place], cut[name].dtype.type(towards)
-                    )
-                    yield beside
-
-    def _cut(self, row: Array) -> Columns:
-        ends = np.cumsum([self._width(name) for name in self._values])
-        return {
-            name: row[end - self._width(name) : end].reshape(1, -1).astype(values.dtype)
-            for (name, values), end in zip(self._values.items(), ends, strict=True)
-        }
+                beside = {key: values.copy() for key, values in at.items()}
+                value = at[name][0, place]
+                beside[name][0, place] = np.nextafter(value, value.dtype.type(towards))
+                yield beside
 
     def _held(self, column: int) -> tuple[str, int]:
         for name in self._values:

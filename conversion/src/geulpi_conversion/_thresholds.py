@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.compose import ColumnTransformer
 
 Array = np.ndarray[Any, Any]
@@ -13,57 +15,85 @@ Array = np.ndarray[Any, Any]
 Thresholds = tuple[Array, Array]
 
 
-def threshold_rows(
-    estimator: Any, rows: Array, most: int, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Return rows of numbers that stand at thresholds.
+@dataclass(frozen=True)
+class Placed:
+    """A value that brings a row of the sample to a threshold: row, column, and the value."""
+
+    row: int
+    column: int
+    value: float
+
+
+def at_thresholds(estimator: Any, rows: Any, most: int, rng: np.random.Generator) -> list[Placed]:
+    """Return changes of rows by which they come to stand at thresholds.
 
     A threshold behind scalers is brought back by their inverse; behind what has none it is not
     reached.
 
     Args:
         estimator: a fitted estimator.
-        rows: `[N, columns]`, rows to put the values into.
-        most: so many rows at the most.
+        rows: an array `[N, columns]` or a DataFrame of N rows, as the estimator takes them.
+        most: so many changes at the most.
         rng: chooses among the thresholds, and the rows.
-
-    Returns:
-        The rows `[K, columns]`, and of each the column in which it stands at a threshold `[K]`.
     """
-    found, columns = [np.empty((0, rows.shape[1]))], [np.empty(0, np.int64)]
+    found: list[Placed] = []
     trees = list(_trees(estimator, ()))
     for steps, (places, values) in trees:
         some = rng.permutation(len(values))[: max(1, most // len(trees))]
-        chosen = rows[rng.integers(len(rows), size=len(some))].astype(np.float64)
+        chosen = rng.integers(len(rows), size=len(some))
+        given = rows.iloc[chosen] if isinstance(rows, pd.DataFrame) else rows[chosen]
         try:
-            made = _placed(steps, chosen, places[some], values[some])
+            made = _placed(steps, given, places[some], values[some])
         except Exception:  # noqa: BLE001, S112 -- these steps have no way back
             continue
-        found.append(made)
-        columns.append(np.abs(made - chosen).argmax(axis=1))
-    return np.concatenate(found)[:most], np.concatenate(columns)[:most]
+        numbers = _numbers(made)
+        columns = np.nan_to_num(np.abs(numbers - _numbers(given))).argmax(axis=1)
+        found += [
+            Placed(int(row), int(column), float(value))
+            for row, column, value in zip(
+                chosen, columns, numbers[np.arange(len(columns)), columns], strict=True
+            )
+            if np.isfinite(value)
+        ]
+    return found[:most]
 
 
-def _placed(steps: tuple[Any, ...], rows: Array, places: Array, values: Array) -> Array:
+def _numbers(rows: Any) -> Array:
+    """Return rows as float64, NaN where there is no number."""
+    if isinstance(rows, pd.DataFrame):
+        columns = [pd.to_numeric(rows.iloc[:, i], errors="coerce") for i in range(rows.shape[1])]
+        return np.column_stack([c.to_numpy(np.float64, na_value=np.nan) for c in columns])
+    return np.asarray(rows, dtype=np.float64)
+
+
+def _placed(steps: tuple[Any, ...], rows: Any, places: Array, values: Array) -> Any:
     given = [rows]
     for step in steps:
-        given.append(np.asarray(step.transform(given[-1]), dtype=np.float64))
-    wanted = given[-1].copy()
+        made = step.transform(given[-1])
+        given.append(made.toarray() if hasattr(made, "toarray") else made)
+    wanted = np.array(given[-1], dtype=np.float64)
     wanted[np.arange(len(wanted)), places] = values
     for step, before in zip(reversed(steps), reversed(given[:-1]), strict=True):
         wanted = _inverse(step, wanted, before)
     return wanted
 
 
-def _inverse(step: Any, wanted: Array, before: Array) -> Array:
+def _inverse(step: Any, wanted: Any, before: Any) -> Any:
     if not isinstance(step, ColumnTransformer):
-        return np.asarray(step.inverse_transform(wanted), dtype=np.float64)
-    restored = before.copy()
+        return step.inverse_transform(wanted)
+    framed = isinstance(before, pd.DataFrame)
+    restored: Any = before.copy() if framed else np.array(before, dtype=np.float64)
     for name, transformer, _ in step.transformers_:
         part = wanted[:, step.output_indices_[name]]
-        columns = step._transformer_to_input_indices[name]  # noqa: SLF001 -- as fitted
-        if hasattr(transformer, "inverse_transform") and part.shape[1] == len(columns):
-            restored[:, columns] = transformer.inverse_transform(part)
+        columns = list(step._transformer_to_input_indices[name])  # noqa: SLF001 -- as fitted
+        if not hasattr(transformer, "inverse_transform") or part.shape[1] != len(columns):
+            continue
+        numbers = np.asarray(transformer.inverse_transform(part))
+        for place, column in enumerate(columns):
+            if framed:
+                restored.isetitem(column, numbers[:, place])
+            else:
+                restored[:, column] = numbers[:, place]
     return restored
 
 
