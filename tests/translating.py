@@ -22,7 +22,9 @@ def translated(
     read = read_sample(sample)
     inputs = read.inputs(precision)
     outputs = find_answers(estimator, read).outputs
-    return build_model(estimator, inputs, outputs, {}, read.missing, double=double)
+    return build_model(
+        estimator, inputs, outputs, {}, read.missing, nones=read.nones, double=double
+    )
 
 
 def compared(

@@ -43,12 +43,14 @@ class Plan:
         outputs: the tensors of the answer.
         refusals: by input, the columns in which the estimator refuses NaN or infinity.
         missing: by input of strings, the text that stands for a missing one.
+        nones: inputs in which the estimator sees None there, not NaN.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     refusals: Mapping[str, Refusals]
     missing: Mapping[str, str]
+    nones: frozenset[str] = frozenset()
 
 
 def make_onnx(
@@ -60,7 +62,13 @@ def make_onnx(
         Exception: there is no valid graph of it.
     """
     model = build_model(
-        _loaded(estimator), plan.inputs, plan.outputs, plan.refusals, plan.missing, double=double
+        _loaded(estimator),
+        plan.inputs,
+        plan.outputs,
+        plan.refusals,
+        plan.missing,
+        nones=plan.nones,
+        double=double,
     )
     return model, answers_of_onnx(model.content, batches)
 

@@ -45,13 +45,16 @@ class Probe:
     tensors: Columns
 
 
-def make_probes(estimator: Any, sample: Sample, inputs: tuple[TensorSpec, ...]) -> list[Probe]:
+def make_probes(
+    estimator: Any, sample: Sample, inputs: tuple[TensorSpec, ...], *, only: str = ""
+) -> list[Probe]:
     """Return the groups of rows that this sample and estimator call for.
 
     Args:
         estimator: a fitted estimator; the thresholds of its trees are sought out.
         sample: where the rows come from.
         inputs: the tensors, whose precision the values have.
+        only: the one group that is wanted; all are where it is empty.
     """
     if sample.layout.kind == "records":
         texts = [["{}"], ["[]"], ['{"geulpi: unseen": 1}'], ['["geulpi: unseen"]']]
@@ -67,6 +70,8 @@ def make_probes(estimator: Any, sample: Sample, inputs: tuple[TensorSpec, ...]) 
     }
     probes = []
     for group, make in groups.items():
+        if only not in {group, ""}:
+            continue
         rows = list(make())[:MOST_ROWS]
         if rows:
             joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}

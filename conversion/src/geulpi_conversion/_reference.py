@@ -100,6 +100,7 @@ class Oracle:
         if rows > 1:
             singles = tuple(_rows(tensors, [row]) for row in range(rows))
             cases.append(Case("single rows", singles, self._answers.singles, classes))
+        cases += self._rounded(inputs, classes)
         refused: list[tuple[str, Tensors]] = []
         for probe in make_probes(self._estimator, self._sample, inputs):
             made = as_tensors(probe.tensors, inputs)
@@ -110,6 +111,20 @@ class Oracle:
                 cases.append(Case(probe.group, (some,), expected, classes))
             refused += [(probe.group, _rows(made, [row])) for row in rejected[:MOST_REFUSED]]
         return Questions(tuple(cases), tuple(refused))
+
+    def _rounded(self, inputs: tuple[TensorSpec, ...], classes: Sequence[Any]) -> list[Case]:
+        """Return rows of float64 at thresholds, which FP32 tensors would round to another side."""
+        wide = self._sample.inputs("FP64")
+        if wide == inputs or not self._sample.has_float64:
+            return []
+        cases = []
+        for probe in make_probes(self._estimator, self._sample, wide, only="thresholds"):
+            accepted, _ = self._sorted(as_tensors(probe.tensors, wide))
+            expected = self.answer(_rows(as_tensors(probe.tensors, wide), accepted))
+            if accepted and expected is not None:
+                asked = _rows(as_tensors(probe.tensors, inputs), accepted)
+                cases.append(Case("thresholds in float64", (asked,), expected, classes))
+        return cases
 
     def refusals(self, inputs: tuple[TensorSpec, ...]) -> dict[str, Refusals]:
         """Return for each input of floats the columns in which NaN or infinity are refused."""

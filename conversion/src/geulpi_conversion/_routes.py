@@ -31,7 +31,7 @@ from geulpi_conversion._parity import prove
 from geulpi_conversion._python import joblib_candidate, skops_candidate
 from geulpi_conversion._recorded import PROVENANCE, provenance
 from geulpi_conversion._reference import Oracle, Questions
-from geulpi_conversion._rules import needs_double
+from geulpi_conversion._rules import needs_double, needs_wide_tensors
 from geulpi_conversion._sample import Sample, read_sample
 from geulpi_conversion._worker import Worker
 
@@ -56,7 +56,13 @@ class Estimator:
         """Return what a model of this precision takes and gives, and what it is asked."""
         inputs = self.sample.inputs(precision)
         oracle = Oracle(self.fitted, self.sample, self.answers)
-        plan = Plan(inputs, self.answers.outputs, oracle.refusals(inputs), self.sample.missing)
+        plan = Plan(
+            inputs,
+            self.answers.outputs,
+            oracle.refusals(inputs),
+            self.sample.missing,
+            self.sample.nones,
+        )
         return plan, oracle.questions(inputs)
 
 
@@ -150,6 +156,8 @@ def _tried(name: str, estimator: Estimator, timeout_s: float) -> tuple[Converted
 def _applies(route: Route, estimator: Estimator) -> bool:
     wide = estimator.sample.has_float64
     if route.precision == "FP64" and not wide:
+        return False
+    if route.precision == "FP32" and wide and needs_wide_tensors(estimator.fitted):
         return False
     return not (route.double is False and wide and needs_double(estimator.fitted))
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sklearn.impute import KNNImputer
+from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
+
 
 def needs_double(estimator: Any) -> bool:
     """Whether trees stand behind arithmetic, whose float32 rounding would tip their thresholds.
@@ -14,6 +17,12 @@ def needs_double(estimator: Any) -> bool:
     inside = list(parts(estimator))
     trees = any(hasattr(part, "tree_") or hasattr(part, "_predictors") for part in inside)
     return trees and any(_computes(part) for part in inside)
+
+
+def needs_wide_tensors(estimator: Any) -> bool:
+    """Whether answers hang on which of two near numbers is the larger: those of neighbours do."""
+    kinds = (KNeighborsMixin, RadiusNeighborsMixin, KNNImputer)
+    return any(isinstance(part, kinds) for part in parts(estimator))
 
 
 def _computes(part: Any) -> bool:

@@ -61,6 +61,12 @@ class Sample:
         """By tensor, the text that stands for a missing string."""
         return {c.tensor: c.missing for c in self.layout.columns if c.missing is not None}
 
+    @property
+    def nones(self) -> frozenset[str]:
+        """Tensors of strings in which a missing one was `None`, not NaN."""
+        columns = self.layout.columns
+        return frozenset(c.tensor for c in columns if c.none and c.missing is not None)
+
     def inputs(self, precision: Datatype) -> tuple[TensorSpec, ...]:
         """Return the tensors with floats of a precision, FP32 or FP64."""
         return tuple(

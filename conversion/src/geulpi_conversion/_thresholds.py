@@ -119,19 +119,26 @@ def _own_thresholds(estimator: Any) -> Thresholds | None:
     if hasattr(estimator, "tree_"):
         return _of_trees([estimator.tree_])
     inner = getattr(estimator, "estimators_", None)
-    if isinstance(inner, list | np.ndarray) and len(np.ravel(inner)):
-        flat = list(np.ravel(np.asarray(inner, dtype=object)))
-        if all(hasattr(tree, "tree_") for tree in flat):
-            return _of_trees([tree.tree_ for tree in flat])
+    flat = list(inner.ravel() if isinstance(inner, np.ndarray) else inner or [])
+    if flat and all(hasattr(tree, "tree_") for tree in flat):
+        return _of_trees([tree.tree_ for tree in flat])
     if hasattr(estimator, "_predictors"):  # of gradient boosting by histograms
         nodes = np.concatenate([p.nodes for many in estimator._predictors for p in many])  # noqa: SLF001
         inside = ~nodes["is_leaf"].astype(bool) & ~nodes["is_categorical"].astype(bool)
         chosen = nodes[inside & np.isfinite(nodes["num_threshold"])]
         return chosen["feature_idx"].astype(np.int64), chosen["num_threshold"]
-    if hasattr(estimator, "get_booster"):
-        return _of_frame(estimator.get_booster().trees_to_dataframe(), "Feature", "Split")
-    if hasattr(estimator, "booster_"):
-        return _of_frame(estimator.booster_.trees_to_dataframe(), "split_feature", "threshold")
+    return _of_booster(estimator)
+
+
+def _of_booster(estimator: Any) -> Thresholds | None:
+    """Return the thresholds of xgboost or lightgbm; both have boosters that are no trees."""
+    try:
+        if hasattr(estimator, "get_booster"):
+            return _of_frame(estimator.get_booster().trees_to_dataframe(), "Feature", "Split")
+        if hasattr(estimator, "booster_"):
+            return _of_frame(estimator.booster_.trees_to_dataframe(), "split_feature", "threshold")
+    except Exception:  # noqa: BLE001 -- whatever they raise
+        return None
     return None
 
 

@@ -67,4 +67,6 @@ def _build_event_classifier(repository: Path, keep: int | None) -> Built:
     )
 
 
-MODELS: dict[str, Callable[[Path, int | None], Built]] = {event_classifier.NAME: _build_event_classifier}
+MODELS: dict[str, Callable[[Path, int | None], Built]] = {
+    event_classifier.NAME: _build_event_classifier
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
@@ -155,7 +156,7 @@ class Graph:
                 found.append(value)
                 continue
             name = self.op("Gather", value.name, np.array(places, np.int64), axis=1)
-            found.append(Value(name, value.kind, len(places), value.missing))
+            found.append(dataclasses.replace(value, name=name, width=len(places)))
         return Table(tuple(found))
 
     def joined(self, table: Table, kind: Kind) -> Value:
@@ -189,7 +190,7 @@ class Graph:
             message += "."
         self._messages.add(message)
         self.nodes[-1].name = message
-        return Value(self.op("Reshape", value.name, shape), value.kind, value.width, value.missing)
+        return dataclasses.replace(value, name=self.op("Reshape", value.name, shape))
 
     def refuse_not_finite(self, value: Value, checked: str, message: str) -> Value:
         """Return the value, of a graph that refuses a request with NaN or infinity in `checked`."""

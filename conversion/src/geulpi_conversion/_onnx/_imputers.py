@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,9 @@ def _filled(graph: Graph, estimator: SimpleImputer, value: Value, fill: Array) -
         texts = [fill_value if isinstance(fill_value, str) else None for fill_value in fill]
         if None in texts:
             raise Untranslatable(estimator, f"it puts {fill.tolist()} among strings")
-        known = is_missing(estimator.missing_values)
         name = graph.op("Where", missing, graph.constant([texts]), value.name)
-        return Value(name, "string", value.width, None if known else value.missing)
+        left = None if is_missing(estimator.missing_values) else value.missing
+        return dataclasses.replace(value, name=name, missing=left)
     value = graph.cast(value, graph.kind)
     try:
         numbers = fill.astype(np.float64).reshape(1, -1)
@@ -109,7 +110,8 @@ def missing_mask(graph: Graph, value: Value, missing_values: Any) -> str | None:
     """
     if is_missing(missing_values):
         if value.kind == "string":
-            if value.missing is None:
+            # To scikit-learn None is a string like any other, unless it is what is looked for.
+            if value.missing is None or value.none != (missing_values is None):
                 return None
             return graph.op("Equal", value.name, graph.constant(value.missing))
         return graph.op("IsNaN", value.name) if value.kind in {"float", "double"} else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ def build_model(
     refusals: Mapping[str, Refusals],
     missing: Mapping[str, str] | None = None,
     *,
+    nones: Collection[str] = (),
     double: bool,
 ) -> OnnxModel:
     """Translate an estimator; whether the answers are right is for parity to say.
@@ -65,20 +66,18 @@ def build_model(
         outputs: the tensors of the answer.
         refusals: by input, what the estimator refuses there and the graph must refuse too.
         missing: by input of strings, the text that stands for a missing one.
+        nones: inputs in which the estimator sees None for a missing string, not NaN.
         double: whether to compute in float64, whatever the inputs' type.
 
     Raises:
         Exception: a part has no ONNX form, or the graph is no valid one of these tensors.
     """
     graph = Graph(translators(), leaf, double=double)
-    table = Table(
-        tuple(
-            _guarded(
-                graph, spec, refusals.get(spec.name, Refusals()), (missing or {}).get(spec.name)
-            )
-            for spec in inputs
-        )
-    )
+    given = [
+        Value(s.name, KINDS[s.datatype], s.width, (missing or {}).get(s.name), s.name in nones)
+        for s in inputs
+    ]
+    table = Table(tuple(_guarded(graph, v, refusals.get(v.name, Refusals())) for v in given))
     for spec in outputs:
         _answer(graph, spec, graph.call(estimator, table, METHODS[spec.name]))
     nodes = _needed(graph.nodes, [spec.name for spec in outputs])
@@ -102,12 +101,11 @@ def build_model(
     return OnnxModel(finished.SerializeToString(), tuple(graph.fixes))
 
 
-def _guarded(graph: Graph, spec: TensorSpec, refusals: Refusals, missing: str | None) -> Value:
+def _guarded(graph: Graph, value: Value, refusals: Refusals) -> Value:
     """Return an input that the graph refuses where the estimator would."""
-    value = Value(spec.name, KINDS[spec.datatype], spec.width, missing)
-    if spec.datatype not in {"FP32", "FP64"}:
+    if value.kind not in {"float", "double"}:
         return value
-    sentence = f"input '{spec.name}' holds {{}}, which the estimator refuses".format
+    sentence = f"input '{value.name}' holds {{}}, which the estimator refuses".format
     both = sorted({*refusals.nan} & {*refusals.infinite})
     nan, infinite = (sorted({*some} - {*both}) for some in (refusals.nan, refusals.infinite))
 

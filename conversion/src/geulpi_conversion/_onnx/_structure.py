@@ -94,6 +94,10 @@ def _check_texts_alone(estimator: Any, table: Table) -> None:
         raise Untranslatable(estimator, "it puts texts and numbers side by side")
 
 
+# Boosters take infinity as a number like any other.
+ANYTHING = ("HistGradientBoosting", "XGB", "LGBM")
+
+
 def _may_leave_numbers(step: Any) -> bool:
     """Whether finite numbers may become NaN or infinity there: logarithms, powers, …"""
     return any(isinstance(part, FunctionTransformer | PolynomialFeatures) for part in parts(step))
@@ -103,6 +107,8 @@ def _refusing(graph: Graph, estimator: Any, table: Table) -> Table:
     """Return a table that is refused where it holds what the estimator would refuse."""
     matrix = graph.matrix(table)
     holder = f"what {type(estimator).__name__} is given holds"
+    if type(estimator).__name__.startswith(ANYTHING):
+        return table
     if _takes_nan(estimator):
         infinite = graph.op("IsInf", matrix.name)
         return Table.of(graph.refuse_where(infinite, matrix, f"{holder} infinity"))

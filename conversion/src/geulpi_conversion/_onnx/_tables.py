@@ -26,12 +26,14 @@ class Value:
 
     Attributes:
         missing: the text that stands for a missing string; None where none can be missing.
+        none: whether the estimator sees `None` there; it sees NaN otherwise.
     """
 
     name: str
     kind: Kind
     width: int
     missing: str | None = None
+    none: bool = False
 
 
 @dataclass(frozen=True)

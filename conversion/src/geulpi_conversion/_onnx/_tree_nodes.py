@@ -178,9 +178,9 @@ def distinct(values: Array) -> tuple[Array, Array]:
 
 def floor32(values: Array) -> Array:
     """Return the greatest float32 that is no more: `x <= t` stays the same for every float32 x."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # beyond float32 is infinity
         near = values.astype(np.float32)
-    return np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
+        return np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
 
 
 def with_memberships(
