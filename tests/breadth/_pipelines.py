@@ -72,7 +72,8 @@ from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier
 
 SEED: dict[str, Any] = {"random_state": 0}
 FAST: dict[str, Any] = {"n_estimators": 15, "max_depth": 4, "random_state": 0}
-LIGHT: dict[str, Any] = FAST | {"verbose": -1, "min_child_samples": 5}
+XGB: dict[str, Any] = FAST | {"n_jobs": 1}  # more of them wait for each other
+LIGHT: dict[str, Any] = XGB | {"verbose": -1, "min_child_samples": 5}
 LOGISTIC = lm.LogisticRegression(max_iter=500)
 FOREST = en.RandomForestClassifier(**FAST)
 FORESTS = en.RandomForestRegressor(**FAST)
@@ -116,7 +117,7 @@ CHURN: list[tuple[Any, ...]] = [
                          voting="soft", weights=[2, 1]), t.churn),
     ("grid search", GridSearchCV(churn_model(LOGISTIC), {"logisticregression__C": [0.1, 1]}, cv=3),
      t.churn),
-    ("xgboost", churn_model(XGBClassifier(**FAST)), integers),
+    ("xgboost", churn_model(XGBClassifier(**XGB)), integers),
     ("lightgbm", churn_model(LGBMClassifier(**LIGHT)), t.churn),
     ("target encoder, ridge",
      churn_model(lm.RidgeClassifier(), names=pp.TargetEncoder(**SEED)), t.churn),
@@ -236,7 +237,7 @@ HOUSES: list[tuple[Any, ...]] = [
                                     ("f", make_pipeline(homes(), FORESTS))], cv=3), t.houses),
     ("votes", en.VotingRegressor([("r", make_pipeline(homes(), lm.HuberRegressor(max_iter=500))),
                                   ("f", make_pipeline(homes(), FORESTS))]), t.houses),
-    ("xgboost", make_pipeline(homes(), XGBRegressor(**FAST)), t.houses),
+    ("xgboost", make_pipeline(homes(), XGBRegressor(**XGB)), t.houses),
     ("lightgbm", priced(make_pipeline(homes(), LGBMRegressor(**LIGHT))), t.houses),
     ("neighbours by place", make_pipeline(
         ColumnTransformer([("p", "passthrough", ["lat", "lon"])]), KNeighborsRegressor(5)),
@@ -417,17 +418,17 @@ KINDS: list[tuple[Any, ...]] = [
 ]  # fmt: skip
 
 BOOSTERS: list[tuple[Any, ...]] = [
-    ("xgboost, binary", XGBClassifier(**FAST), d.binary),
-    ("xgboost, three classes", XGBClassifier(**FAST), d.multi),
-    ("xgboost, missing values", XGBClassifier(**FAST), d.with_missing),
-    ("xgboost, numbers", XGBRegressor(**FAST), d.regression),
-    ("xgboost, float32", XGBRegressor(**FAST), partial(d.regression, "float32")),
-    ("xgboost, Poisson", XGBRegressor(objective="count:poisson", **FAST), d.positive_target),
-    ("xgboost, DART", XGBRegressor(booster="dart", rate_drop=0.2, **FAST), d.regression),
+    ("xgboost, binary", XGBClassifier(**XGB), d.binary),
+    ("xgboost, three classes", XGBClassifier(**XGB), d.multi),
+    ("xgboost, missing values", XGBClassifier(**XGB), d.with_missing),
+    ("xgboost, numbers", XGBRegressor(**XGB), d.regression),
+    ("xgboost, float32", XGBRegressor(**XGB), partial(d.regression, "float32")),
+    ("xgboost, Poisson", XGBRegressor(objective="count:poisson", **XGB), d.positive_target),
+    ("xgboost, DART", XGBRegressor(booster="dart", rate_drop=0.2, **XGB), d.regression),
     ("xgboost, linear", XGBClassifier(booster="gblinear", n_estimators=15), d.binary),
-    ("xgboost, forest", XGBRFClassifier(**FAST), d.binary),
-    ("xgboost, categories", XGBClassifier(enable_categorical=True, **FAST), d.categories),
-    ("xgboost, several targets", XGBRegressor(**FAST), d.regressions),
+    ("xgboost, forest", XGBRFClassifier(**XGB), d.binary),
+    ("xgboost, categories", XGBClassifier(enable_categorical=True, **XGB), d.categories),
+    ("xgboost, several targets", XGBRegressor(**XGB), d.regressions),
     ("lightgbm, binary", LGBMClassifier(**LIGHT), d.binary),
     ("lightgbm, strings", LGBMClassifier(**LIGHT), partial(d.labelled, "strings")),
     ("lightgbm, missing values", LGBMClassifier(**LIGHT), d.with_missing),
@@ -438,7 +439,7 @@ BOOSTERS: list[tuple[Any, ...]] = [
     ("lightgbm, forest",
      LGBMClassifier(boosting_type="rf", subsample=0.7, subsample_freq=1, **LIGHT), d.binary),
     ("xgboost in votes",
-     en.VotingClassifier([("x", XGBClassifier(**FAST)), ("l", LGBMClassifier(**LIGHT))],
+     en.VotingClassifier([("x", XGBClassifier(**XGB)), ("l", LGBMClassifier(**LIGHT))],
                          voting="soft"), d.multi),
 ]  # fmt: skip
 

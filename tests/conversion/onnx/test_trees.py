@@ -36,6 +36,7 @@ from sklearn.ensemble import (
     RandomTreesEmbedding,
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -163,6 +164,19 @@ def test_doubles_are_rounded_as_scikit_learn_does() -> None:
     ):
         fitted = estimator.fit(DOUBLES, CLASSES)
         assert_translated(fitted, DOUBLES, double=True, precision="FP64")
+
+
+@pytest.mark.parametrize("estimator", [RandomForestClassifier(5), GradientBoostingClassifier()])
+def test_what_float32_cannot_hold(estimator: Any) -> None:
+    """A double beyond float32 is refused in words, as by scikit-learn."""
+    run = runner(
+        translated(estimator.fit(DOUBLES, BINARY), DOUBLES, double=True, precision="FP64").content
+    )
+    large = np.full((1, 5), 1e300)
+    with pytest.raises(ValueError, match="too large"):
+        estimator.predict(large)
+    with pytest.raises(Exception, match="too large for float32"):
+        run({"X": large})
 
 
 def test_embedding() -> None:
@@ -339,6 +353,7 @@ BAGGED = [
     BaggingClassifier(n_estimators=6, max_samples=3, bootstrap_features=True, random_state=0),
     BaggingClassifier(LogisticRegression(), n_estimators=3, max_samples=0.1, max_features=0.5),
     BaggingClassifier(LinearSVC(), n_estimators=4, random_state=0),  # votes
+    BaggingClassifier(KNeighborsClassifier(1), n_estimators=4, max_samples=3, random_state=0),
 ]
 
 

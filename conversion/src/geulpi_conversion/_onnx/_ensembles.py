@@ -16,7 +16,7 @@ from sklearn.ensemble import (
 
 from geulpi_conversion._onnx._graph import Graph, Translator
 from geulpi_conversion._onnx._tables import Table, Value
-from geulpi_conversion._onnx._tree_nodes import Array, looked_up, summed
+from geulpi_conversion._onnx._tree_nodes import looked_up, summed
 from geulpi_conversion._onnx._trees import (
     RAW,
     SINGLE,
@@ -50,10 +50,11 @@ def bagging(graph: Graph, estimator: Any, table: Table, method: str) -> Value:
 def _mean(graph: Graph, estimator: Any, table: Table, method: str) -> Value:
     members = estimator.estimators_
     features = [np.asarray(own) for own in estimator.estimators_features_]
-    if all_trees(members):
-        read = read_trees(members, features)
-        values = _values(estimator, members)
-        total = summed(graph, read, values, matrix_of_floats(graph, table))
+    # A member may not have seen every class.
+    width = estimator.n_classes_ if is_classifier(estimator) else 1
+    if all_trees(members) and all(member.tree_.max_n_classes == width for member in members):
+        matrix = matrix_of_floats(graph, table)
+        total = summed(graph, read_trees(members, features), leaf_values(members), matrix)
     else:
         parts = [
             _member(graph, estimator, member, graph.select(table, own.tolist()), method)
@@ -62,19 +63,6 @@ def _mean(graph: Graph, estimator: Any, table: Table, method: str) -> Value:
         total = Value(graph.op("Sum", *(part.name for part in parts)), "double", parts[0].width)
     count = graph.constant(estimator.n_estimators, np.float64)
     return Value(graph.op("Div", total.name, count), "double", total.width)
-
-
-def _values(estimator: Any, members: Any) -> Array:
-    """Return what stands in the leaves; a member that saw fewer classes has those columns only."""
-    if not is_classifier(estimator):
-        return leaf_values(members)
-    parts = []
-    for member in members:
-        own = leaf_values([member])
-        part = np.zeros((len(own), estimator.n_classes_))
-        part[:, np.asarray(member.classes_, np.int64)] = own
-        parts.append(part)
-    return np.concatenate(parts)
 
 
 def _member(graph: Graph, estimator: Any, member: Any, table: Table, method: str) -> Value:

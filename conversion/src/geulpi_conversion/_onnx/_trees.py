@@ -66,9 +66,20 @@ def leaf_values(estimators: Sequence[Any]) -> Array:
     return values
 
 
-def matrix_of_floats(graph: Graph, table: Table) -> Value:
-    """Return a table as float32, to which scikit-learn's trees round what they are given."""
-    return graph.cast(graph.matrix(table), "float")
+def matrix_of_floats(graph: Graph, table: Table, *, finite: bool = True) -> Value:
+    """Return a table as float32, to which scikit-learn's trees round what they are given.
+
+    Args:
+        graph: to write into.
+        table: of numbers.
+        finite: whether a double beyond float32 is refused, as most of them do.
+    """
+    matrix = graph.matrix(table)
+    floats = graph.cast(matrix, "float")
+    if finite and matrix.kind == "double":
+        message = "a value is too large for float32, and the estimator's trees refuse it"
+        return graph.refuse_where(graph.op("IsInf", floats.name), floats, message)
+    return floats
 
 
 # --- trees and forests ---
@@ -165,7 +176,8 @@ def _depth(graph: Graph, estimator: IsolationForest, table: Table) -> Value:
         )
     ]
     values = np.concatenate(depths).reshape(-1, 1)
-    return summed(graph, read_trees(members, features), values, matrix_of_floats(graph, table))
+    matrix = matrix_of_floats(graph, table, finite=False)
+    return summed(graph, read_trees(members, features), values, matrix)
 
 
 def _full_depth(estimator: IsolationForest) -> float:

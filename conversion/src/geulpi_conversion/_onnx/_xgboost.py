@@ -76,7 +76,7 @@ def _answers(graph: Graph, estimator: Any, table: Table) -> Value:
     saved = [model["trees"][place] for place in order]
     if any(tree["tree_param"]["size_leaf_vector"] not in {"0", "1"} for tree in saved):
         raise Untranslatable(estimator, "a leaf has values for several targets")
-    matrix = _with_missing(graph, estimator, matrix_of_floats(graph, table))
+    matrix = _with_missing(graph, estimator, matrix_of_floats(graph, table, finite=False))
     matrix, trees, values = _read(graph, saved, matrix)
     if weights:
         dropped = np.array([weights[place] for place in order], np.float32)
