@@ -9,14 +9,17 @@ import pandas as pd
 import pytest
 from geulpi_conversion import _routes, convert
 from geulpi_conversion._answers import find_answers
+from geulpi_conversion._onnx._candidate import runner
 from geulpi_conversion._probes import MOST_ROWS, UNSEEN, make_probes
 from geulpi_conversion._reference import Oracle
+from geulpi_conversion._rules import few_decimals
 from geulpi_conversion._sample import read_sample
 from geulpi_conversion._thresholds import at_thresholds
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     VotingClassifier,
 )
@@ -92,6 +95,31 @@ def test_thresholds_are_found_behind_columns_of_a_frame(people: pd.DataFrame) ->
     made = probes(model, people)["thresholds"]["my_col"]
     assert len(np.unique(made)) >= 3
     assert np.ptp(made[:3]) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("values", "decimals"),
+    [([1.0, 2.0, np.nan], 0), ([0.1, 12.3], 1), ([1e6 + 0.25], 2), ([np.pi, 0.1], None)],
+)
+def test_few_decimals_are_seen(values: list, decimals: int | None) -> None:
+    """Data on a grid is told from measured numbers."""
+    assert few_decimals(np.array(values)) == decimals
+
+
+@pytest.mark.parametrize(("decimals", "datatype"), [(1, "FP64"), (15, "FP32")])
+def test_data_on_a_grid_that_meets_thresholds_takes_fp64(decimals: int, datatype: str) -> None:
+    """Where a value like the sample's may stand at a threshold, FP32 would round it across."""
+    rng = np.random.default_rng(0)
+    rows = np.round(rng.uniform(0, 100, size=(400, 3)), decimals)
+    model = HistGradientBoostingRegressor(max_iter=20, random_state=0).fit(rows, rows @ [1, 2, 3])
+    converted = convert(model, rows, name="grid")
+    assert converted.backend == "onnxruntime"
+    assert converted.inputs[0].datatype == datatype
+    fresh = np.round(rng.uniform(0, 100, size=(4000, 3)), decimals)
+    (found,) = runner(converted.files["model.onnx"])(
+        {"X": fresh.astype(np.float64 if datatype == "FP64" else np.float32)}
+    ).values()
+    np.testing.assert_allclose(found[:, 0], model.predict(fresh), rtol=1e-4)
 
 
 def test_numbers_are_missing_infinite_and_far(rows: np.ndarray) -> None:

@@ -216,5 +216,7 @@ def test_the_readmes_python_works(
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-    assert "onnxruntime equal on 500 rows" in done.stdout
-    assert (tmp_path / "my_repository" / "rf" / "1" / "model.onnx").exists()
+    forest, nearest = done.stdout.splitlines()
+    assert re.fullmatch(r"onnxruntime  equal on 500 rows and \d+ made to provoke", forest)
+    assert re.fullmatch(r"python ONNX.*'canberra'.* equal on 500 rows and \d+ made .*", nearest)
+    assert (tmp_path / "my_repository" / "churn" / "1" / "model.onnx").exists()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from geulpi_conversion._converted import TensorSpec
+from geulpi_conversion._rules import few_decimals
 from geulpi_conversion._sample import NUMPY_TYPES, Sample
 from geulpi_conversion._thresholds import at_thresholds
 
@@ -45,16 +46,13 @@ class Probe:
     tensors: Columns
 
 
-def make_probes(
-    estimator: Any, sample: Sample, inputs: tuple[TensorSpec, ...], *, only: str = ""
-) -> list[Probe]:
+def make_probes(estimator: Any, sample: Sample, inputs: tuple[TensorSpec, ...]) -> list[Probe]:
     """Return the groups of rows that this sample and estimator call for.
 
     Args:
         estimator: a fitted estimator; the thresholds of its trees are sought out.
         sample: where the rows come from.
         inputs: the tensors, whose precision the values have.
-        only: the one group that is wanted; all are where it is empty.
     """
     if sample.layout.kind == "records":
         texts = [["{}"], ["[]"], ['{"geulpi: unseen": 1}'], ['["geulpi: unseen"]']]
@@ -70,13 +68,24 @@ def make_probes(
     }
     probes = []
     for group, make in groups.items():
-        if only not in {group, ""}:
-            continue
         rows = list(make())[:MOST_ROWS]
         if rows:
             joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
             probes.append(Probe(group, joined))
     return probes
+
+
+def make_grid_probe(estimator: Any, sample: Sample, inputs: tuple[TensorSpec, ...]) -> Probe | None:
+    """Return rows at thresholds that data like the sample's will meet, in their own precision.
+
+    Data of few decimals meets them: between 61.2 and 61.4 a tree turns at 61.3. Rounded to FP32
+    such a value may lie on the other side. Data of many decimals does not.
+    """
+    rows = list(_Maker(sample, inputs).on_grid(estimator))[:MOST_ROWS]
+    if not rows:
+        return None
+    joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    return Probe("thresholds in float64", joined)
 
 
 class _Maker:
@@ -148,23 +157,33 @@ class _Maker:
 
     def thresholds(self, estimator: Any) -> Iterator[Columns]:
         """Yield rows that stand at thresholds of trees, and on both sides of them."""
-        if not self._floats or self._sample.layout.kind not in {"array", "frame"}:
-            return
-        if self._sample.layout.shape:
-            return
-        rows = self._sample.native
-        for placed in at_thresholds(estimator, rows, MOST_ROWS // 3, self._rng):
-            name, place = self._held(placed.column)
-            if name not in self._floats:
-                continue
-            at = {key: values[[placed.row]] for key, values in self._values.items()}
-            at[name][0, place] = placed.value
+        for at, name, place in self._placed(estimator, MOST_ROWS // 3):
             yield at
             for towards in (-np.inf, np.inf):
                 beside = {key: values.copy() for key, values in at.items()}
                 value = at[name][0, place]
                 beside[name][0, place] = np.nextafter(value, value.dtype.type(towards))
                 yield beside
+
+    def on_grid(self, estimator: Any) -> Iterator[Columns]:
+        """Yield rows at thresholds, in columns whose values have few decimals, as they have."""
+        for at, name, place in self._placed(estimator, 20 * MOST_ROWS):
+            decimals = few_decimals(self._values[name][:, place])
+            value = float(at[name][0, place])
+            if decimals is not None and np.isclose(round(value, decimals), value, rtol=1e-9):
+                at[name][0, place] = round(value, decimals)
+                yield at
+
+    def _placed(self, estimator: Any, most: int) -> Iterator[tuple[Columns, str, int]]:
+        layout = self._sample.layout
+        if not self._floats or layout.shape or layout.kind not in {"array", "frame"}:
+            return
+        for placed in at_thresholds(estimator, self._sample.native, most, self._rng):
+            name, place = self._held(placed.column)
+            if name in self._floats:
+                at = {key: values[[placed.row]] for key, values in self._values.items()}
+                at[name][0, place] = placed.value
+                yield at, name, place
 
     def _held(self, column: int) -> tuple[str, int]:
         for name in self._values:

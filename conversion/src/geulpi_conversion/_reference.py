@@ -13,7 +13,7 @@ from geulpi_conversion._answers import Answers
 from geulpi_conversion._backend.geulpi_served import answer
 from geulpi_conversion._converted import TensorSpec
 from geulpi_conversion._onnx._model import Refusals
-from geulpi_conversion._probes import make_probes
+from geulpi_conversion._probes import make_grid_probe, make_probes
 from geulpi_conversion._sample import Sample, as_tensors
 
 Tensors = dict[str, np.ndarray[Any, Any]]
@@ -113,18 +113,20 @@ class Oracle:
         return Questions(tuple(cases), tuple(refused))
 
     def _rounded(self, inputs: tuple[TensorSpec, ...], classes: Sequence[Any]) -> list[Case]:
-        """Return rows of float64 at thresholds, which FP32 tensors would round to another side."""
+        """Return rows of float64 at thresholds, which FP32 tensors may round to another side."""
         wide = self._sample.inputs("FP64")
         if wide == inputs or not self._sample.has_float64:
             return []
-        cases = []
-        for probe in make_probes(self._estimator, self._sample, wide, only="thresholds"):
-            accepted, _ = self._sorted(as_tensors(probe.tensors, wide))
-            expected = self.answer(_rows(as_tensors(probe.tensors, wide), accepted))
-            if accepted and expected is not None:
-                asked = _rows(as_tensors(probe.tensors, inputs), accepted)
-                cases.append(Case("thresholds in float64", (asked,), expected, classes))
-        return cases
+        probe = make_grid_probe(self._estimator, self._sample, wide)
+        if probe is None:
+            return []
+        made = as_tensors(probe.tensors, wide)
+        accepted, _ = self._sorted(made)
+        expected = self.answer(_rows(made, accepted)) if accepted else None
+        if expected is None:
+            return []
+        asked = _rows(as_tensors(probe.tensors, inputs), accepted)
+        return [Case(probe.group, (asked,), expected, classes)]
 
     def refusals(self, inputs: tuple[TensorSpec, ...]) -> dict[str, Refusals]:
         """Return for each input of floats the columns in which NaN or infinity are refused."""

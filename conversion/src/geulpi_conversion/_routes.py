@@ -66,6 +66,11 @@ class Estimator:
         return plan, oracle.questions(inputs)
 
 
+def _reorders(estimator: Estimator) -> bool:
+    values = [v for v in estimator.sample.columns.values() if v.dtype == np.float64]
+    return needs_wide_tensors(estimator.fitted, (column for v in values for column in v.T))
+
+
 @dataclass(frozen=True)
 class Attempt:
     """What a route is given: the estimator, the tensors, the questions, and its time."""
@@ -157,7 +162,7 @@ def _applies(route: Route, estimator: Estimator) -> bool:
     wide = estimator.sample.has_float64
     if route.precision == "FP64" and not wide:
         return False
-    if route.precision == "FP32" and wide and needs_wide_tensors(estimator.fitted):
+    if route.precision == "FP32" and wide and _reorders(estimator):
         return False
     return not (route.double is False and wide and needs_double(estimator.fitted))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 from sklearn.impute import KNNImputer
 from sklearn.neighbors._base import KNeighborsMixin, RadiusNeighborsMixin
+
+Array = np.ndarray[Any, Any]
+MOST_DECIMALS = 6  # more are measured numbers, of which no two rows share one
 
 
 def needs_double(estimator: Any) -> bool:
@@ -19,10 +23,21 @@ def needs_double(estimator: Any) -> bool:
     return trees and any(_computes(part) for part in inside)
 
 
-def needs_wide_tensors(estimator: Any) -> bool:
-    """Whether answers hang on which of two near numbers is the larger: those of neighbours do."""
+def needs_wide_tensors(estimator: Any, columns: Iterable[Array]) -> bool:
+    """Whether FP32 tensors would reorder neighbours: on a grid many are equally far."""
+    if not any(few_decimals(column) is not None for column in columns):
+        return False
     kinds = (KNeighborsMixin, RadiusNeighborsMixin, KNNImputer)
     return any(isinstance(part, kinds) for part in parts(estimator))
+
+
+def few_decimals(values: Array) -> int | None:
+    """Return how many decimals the values of a column have; None where they are many."""
+    finite = values[np.isfinite(values)].astype(np.float64)
+    for decimals in range(MOST_DECIMALS + 1):
+        if np.allclose(np.round(finite, decimals), finite, rtol=1e-12, atol=1e-12):
+            return decimals
+    return None
 
 
 def _computes(part: Any) -> bool:
