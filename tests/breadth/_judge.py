@@ -19,6 +19,9 @@ METHODS = {
     "probabilities": "predict_proba",
     "decision": "decision_function",
     "score": "decision_function",
+    "log_density": "score_samples",
+    "distances": "kneighbors",
+    "indices": "kneighbors",
 }
 MOST_REFUSED = 3  # rows of a group: one reason is much like the other
 SHARE_OVER = 1e-3  # of the rows of a group, on which floats may differ

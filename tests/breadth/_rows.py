@@ -171,7 +171,11 @@ def answers_of(
     estimator: Any, rows: Any, outputs: Sequence[str], methods: Mapping[str, str]
 ) -> dict[str, Array]:
     """Return the estimator's own answers `[N, k]` by output."""
-    return {name: _matrix(getattr(estimator, methods[name])(rows), count(rows)) for name in outputs}
+    heard = {name: getattr(estimator, methods[name])(rows) for name in outputs}
+    for place, name in enumerate(("distances", "indices")):
+        if name in heard:
+            heard[name] = heard[name][place]
+    return {name: _matrix(values, count(rows)) for name, values in heard.items()}
 
 
 def _matrix(values: Any, rows: int) -> Array:

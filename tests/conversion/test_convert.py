@@ -31,7 +31,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KernelDensity, KNeighborsClassifier, NearestNeighbors
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
@@ -363,6 +363,14 @@ def test_several_labels_at_once_are_one_output(rows: np.ndarray, labels: np.ndar
     model = MultiOutputClassifier(LogisticRegression()).fit(rows, np.c_[labels, labels > 0])
     converted = convert(model, rows, name="several")
     assert outputs(converted) == [("label", "INT64", 2)]
+
+
+def test_densities_and_neighbors_are_answers_too(rows: np.ndarray) -> None:
+    """What answers new rows by a method of its own is served by that."""
+    density = convert(KernelDensity().fit(rows), rows, name="density")
+    assert outputs(density) == [("log_density", "FP32", 1)]
+    near = convert(NearestNeighbors(n_neighbors=3).fit(rows), rows, name="near")
+    assert outputs(near) == [("distances", "FP32", 3), ("indices", "INT64", 3)]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "a.b", "ü", "x" * 65, None, "a\n"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -62,24 +63,37 @@ def test_an_entry_is_what_was_published(model: Path, forest: Converted) -> None:
     assert (expected["label"] == forest.expected["label"]).all()
 
 
-def test_an_entry_of_the_first_release_is_read(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "backend"), [("line", "onnxruntime"), ("centroid", "python")])
+def test_an_entry_of_the_first_release_is_read(
+    root: Path, tmp_path: Path, name: str, backend: str
+) -> None:
     """Format 1 has no manifest, steps or sample; what it has is told."""
-    published = tmp_path / "event_classifier"
-    shutil.copytree(root / "model_repository" / "event_classifier", published)
-    if 'string_value: "1"' not in (published / "config.pbtxt").read_text(encoding="utf-8"):
-        pytest.skip("the committed model was built anew")
-    entry = read_entry(tmp_path, "event_classifier")
+    published = tmp_path / name
+    shutil.copytree(root / "tests" / "earlier" / "format_1" / name, published)
+    entry = read_entry(tmp_path, name)
     entry.raise_if_damaged()
     version = entry.versions[0]
     assert version.intact
     assert version.report is not None
     assert version.report.parity.ok
-    assert version.report.parity.rows > 5000
-    assert entry.serving == ServingConfig()
-    assert len(entry.known["classes"]) == 10
+    assert version.report.parity.rows == 60
+    assert entry.serving.max_batch_size == 256
+    assert entry.known["classes"] == ["b", "가"]
     with pytest.raises(NoSample, match="Remedy: convert and publish the model again"):
         version.sample()
-    assert "event_classifier is served by onnxruntime" in text_of(published)
+    assert f"{name} is served by {backend}" in text_of(published)
+
+
+def test_a_new_version_joins_one_of_the_first_release(
+    root: Path, tmp_path: Path, forest: Converted
+) -> None:
+    """Publishing beside an old version keeps that one loadable."""
+    shutil.copytree(root / "tests" / "earlier" / "format_1" / "line", tmp_path / "line")
+    folder = publish(dataclasses.replace(forest, name="line"), tmp_path)
+    assert folder.name == "2"
+    entry = read_entry(tmp_path, "line")
+    entry.raise_if_damaged()
+    assert [version.intact for version in entry.versions] == [True, True]
 
 
 def test_a_hand_written_entry_is_told_as_far_as_it_goes(hand_made: Path) -> None:

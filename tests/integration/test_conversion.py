@@ -163,3 +163,12 @@ def test_a_damaged_artefact_is_named_at_start(
     for name in ("neighbors", "forest"):
         assert "SHA-256" in failed.value.reasons[name]
         assert "Remedy: publish the model again" in failed.value.reasons[name]
+
+
+def test_entries_of_the_first_release_still_load(root: Path) -> None:
+    """A repository that an earlier release wrote is served as it is."""
+    rows = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    with EmbeddedTriton(root / "tests" / "earlier" / "format_1") as triton:
+        for name in ("line", "centroid"):
+            labels = ask(triton.grpc_url, name, {"X": rows})["label"]
+            assert {label.decode() for label in labels.ravel()} == {"b", "가"}

@@ -25,6 +25,8 @@ OUTPUTS: dict[str | None, tuple[str, tuple[str, ...]]] = {
     "regressor": ("prediction", ()),
     None: ("features", ()),
 }
+# What answers for new rows by another method than predict or transform.
+OTHERWISE = (("log_density",), ("distances", "indices"))
 SINGLE_ROWS = 5  # of the sample, asked one by one as well
 # By numpy's kind of the answer, what is served.
 DATATYPES: dict[str, Datatype] = {"i": "INT64", "O": "BYTES", "f": "FP32"}
@@ -146,6 +148,9 @@ def output_names(estimator: Any) -> tuple[str, ...]:
     if not hasattr(estimator, METHODS[main]):
         main, alternatives = OUTPUTS[None]
     if not hasattr(estimator, METHODS[main]):
+        for others in OTHERWISE if _kind(estimator) is None else ():
+            if hasattr(estimator, METHODS[others[0]]):
+                return others
         raise Unservable(
             estimator,
             "it has neither predict nor transform for new rows",

@@ -46,7 +46,8 @@ def convert(
     Returns:
         The model, whose `parity` holds. Outputs by kind of estimator: `label` `[N, 1]` INT64 or
         BYTES with `probabilities` `[N, n_classes]` FP32, else `decision`; `prediction`
-        `[N, n_targets]` FP32; `features` `[N, k]` FP32; `label`; `label` and `score`.
+        `[N, n_targets]` FP32; `features` `[N, k]` FP32; `label`; `label` and `score`;
+        of a KernelDensity `log_density`, of NearestNeighbors `distances` and `indices`.
 
     Raises:
         InvalidName: the name can't be used.

@@ -116,11 +116,11 @@ def _trees(estimator: Any, steps: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, 
 
 
 def _own_thresholds(estimator: Any) -> Thresholds | None:
-    if hasattr(estimator, "tree_"):
+    if _is_tree(estimator):
         return _of_trees([estimator.tree_])
     inner = getattr(estimator, "estimators_", None)
     flat = list(inner.ravel() if isinstance(inner, np.ndarray) else inner or [])
-    if flat and all(hasattr(tree, "tree_") for tree in flat):
+    if flat and all(_is_tree(tree) for tree in flat):
         return _of_trees([tree.tree_ for tree in flat])
     if hasattr(estimator, "_predictors"):  # of gradient boosting by histograms
         nodes = np.concatenate([p.nodes for many in estimator._predictors for p in many])  # noqa: SLF001
@@ -128,6 +128,10 @@ def _own_thresholds(estimator: Any) -> Thresholds | None:
         chosen = nodes[inside & np.isfinite(nodes["num_threshold"])]
         return chosen["feature_idx"].astype(np.int64), chosen["num_threshold"]
     return _of_booster(estimator)
+
+
+def _is_tree(estimator: Any) -> bool:
+    return hasattr(getattr(estimator, "tree_", None), "threshold")  # others are of neighbours
 
 
 def _of_booster(estimator: Any) -> Thresholds | None:

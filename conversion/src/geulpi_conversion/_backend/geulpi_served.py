@@ -23,7 +23,11 @@ METHODS = {
     "probabilities": "predict_proba",
     "decision": "decision_function",
     "score": "decision_function",
+    "log_density": "score_samples",
+    "distances": "kneighbors",
+    "indices": "kneighbors",
 }
+INTEGERS = frozenset({"label", "indices"})  # or texts, if they are labels
 
 
 class RequestRefused(ValueError):
@@ -231,9 +235,7 @@ def answer(estimator: Any, native: Any, wanted: Sequence[str]) -> Tensors:
         Exception: whatever the estimator raises.
     """
     rows = native.shape[0] if hasattr(native, "shape") else len(native)
-    return {
-        name: _to_matrix(name, getattr(estimator, METHODS[name])(native), rows) for name in wanted
-    }
+    return {name: _to_matrix(name, _asked(estimator, name, native), rows) for name in wanted}
 
 
 def decode(name: str, tensor: Array) -> Array:
@@ -256,6 +258,14 @@ def decode(name: str, tensor: Array) -> Array:
     return decoded.reshape(tensor.shape)
 
 
+def _asked(estimator: Any, name: str, native: Any) -> Any:
+    answered = getattr(estimator, METHODS[name])(native)
+    if METHODS[name] != "kneighbors":
+        return answered
+    distances, indices = answered
+    return distances if name == "distances" else indices
+
+
 def _to_matrix(name: str, values: Any, rows: int) -> Array:
     if isinstance(values, list) and len(values) == 1:
         values = values[0]  # of several targets, the only one
@@ -266,7 +276,7 @@ def _to_matrix(name: str, values: Any, rows: int) -> Array:
         matrix = matrix.reshape(rows, -1)  # of a row several matrices, side by side
     if matrix.ndim != 2 or len(matrix) != rows:
         raise UnservableAnswer(f"{name} of {rows} rows has the shape {matrix.shape}, not [N, k]")
-    if name == "label":
+    if name in INTEGERS:
         return _to_labels(matrix)
     texts = matrix.dtype.kind in "UO" and all(isinstance(v, str) for v in matrix.ravel())
     return matrix.astype(np.object_) if texts and name == "features" else _to_floats(name, matrix)

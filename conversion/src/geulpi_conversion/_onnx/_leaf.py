@@ -36,6 +36,8 @@ def leaf(graph: Graph, estimator: Any, table: Table, method: str) -> Value:
         Untranslatable: skl2onnx has no converter, or does not answer this.
         Exception: whatever skl2onnx raises.
     """
+    if method in {"kneighbors", "score_samples"}:
+        raise Untranslatable(estimator, f"there is no ONNX form of its {method}")
     if type(estimator) not in sklearn_operator_name_map:
         raise Untranslatable(estimator, "there is no ONNX form of it")
     given = graph.joined(table, "string" if table.kinds == {"string"} else graph.kind)
