@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from geulpi_conversion import (
     Converted,
+    EntryDamaged,
     InvalidServing,
     RepositoryNotWritable,
     ServingConfig,
@@ -182,7 +183,7 @@ def test_a_damaged_config_is_not_overwritten(tmp_path: Path, forest: Converted) 
     """Where the digests of earlier versions can't be read, nothing is published."""
     publish(forest, tmp_path)
     (tmp_path / "forest" / "config.pbtxt").write_text("name: {")
-    with pytest.raises(RepositoryNotWritable, match=r"config\.pbtxt is damaged"):
+    with pytest.raises(EntryDamaged, match=r"config\.pbtxt can't be read"):
         publish(forest, tmp_path)
     assert not (tmp_path / "forest" / "2").exists()
 

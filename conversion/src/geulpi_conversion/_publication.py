@@ -20,7 +20,7 @@ from google.protobuf.text_format import ParseError
 
 from geulpi_conversion import _config, _recorded
 from geulpi_conversion._converted import Converted
-from geulpi_conversion._errors import InvalidServing, RepositoryNotWritable
+from geulpi_conversion._errors import EntryDamaged, InvalidServing, RepositoryNotWritable
 from geulpi_conversion._repository import CONFIG, WARMUP, versions_in
 from geulpi_conversion._serving import ServingConfig
 
@@ -124,7 +124,7 @@ class _Publication:
             try:
                 earlier = _config.parse_config(path.read_text(encoding="utf-8"))
             except (ParseError, UnicodeDecodeError) as error:
-                raise RepositoryNotWritable(model, f"its {CONFIG} is damaged ({error})") from error
+                raise EntryDamaged(model, f"its {CONFIG} can't be read ({error})") from error
             by_version = _config.kept_parameters(earlier, versions_in(model))
         digest = hashlib.sha256(converted.files[converted.artefact]).hexdigest()
         by_version |= _config.version_parameters(
