@@ -35,7 +35,8 @@ def publish(
 
     Raises:
         InvalidServing: a setting does not suit the model or its versions, or `keep` is below 1.
-        RepositoryNotWritable: the repository, or the model's config.pbtxt, can't be used.
+        RepositoryNotWritable: the repository can't be used.
+        EntryDamaged: the config.pbtxt of the model that is there can't be read.
     """
     # numpy, grpc and protobuf take a moment to import: not for `geulpi --help`.
     from geulpi_conversion._publication import write_version  # noqa: PLC0415
