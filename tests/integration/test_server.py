@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -284,3 +285,13 @@ def test_serve_refuses_bad_options(
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_ready_means_that_every_port_takes_connections(hand_made: Path) -> None:
+    """The first request after the start finds gRPC, HTTP and metrics open, each time."""
+    for _ in range(5):
+        with EmbeddedTriton(hand_made) as triton:
+            for url in (triton.http_url, triton.metrics_url, f"http://{triton.grpc_url}"):
+                address = urlsplit(url)
+                with socket.create_connection((address.hostname, address.port), timeout=1):
+                    pass

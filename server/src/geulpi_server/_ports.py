@@ -35,6 +35,15 @@ def resolve_ports(host: str, wanted: dict[str, int | None]) -> dict[str, int]:
             holder.close()
 
 
+def is_listening(host: str, port: int) -> bool:
+    """Whether somebody takes connections at a port of this machine."""
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
 def _bind(field: str, host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

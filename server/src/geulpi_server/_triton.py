@@ -19,7 +19,7 @@ from geulpi_server._errors import (
     ServerDied,
     StartTimeout,
 )
-from geulpi_server._ports import resolve_ports
+from geulpi_server._ports import is_listening, resolve_ports
 from geulpi_server._process import (
     GuardedProcess,
     last_lines,
@@ -223,7 +223,8 @@ class EmbeddedTriton:
     def _wait_until_ready(self, deadline: float) -> None:
         server = self._running()
         process, control = server.process, server.control
-        while not control.is_live():
+        # tritonserver opens its ports one after the other; the control asks by gRPC, the first.
+        while not (control.is_live() and self._listens_everywhere()):
             process.raise_if_dead()
             if time.monotonic() > deadline:
                 raise StartTimeout(
@@ -249,6 +250,9 @@ class EmbeddedTriton:
             process, reload=control.reload, ask=lambda name: self._ask_canary(name, timeout_s=30)
         )
 
+    def _listens_everywhere(self) -> bool:
+        return all(is_listening(self._own_host(), port) for port in self._ports.values())
+
     def _ask_canary(self, model: str, *, timeout_s: float) -> str | None:
         folder = self.model_repository / model
         return self._running().control.canary(model, folder, timeout_s=timeout_s)
@@ -268,8 +272,11 @@ class EmbeddedTriton:
         return self._server
 
     def _address(self, port: str) -> str:
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 -- compared, not bound
-        return f"{host}:{self._ports[port]}"
+        return f"{self._own_host()}:{self._ports[port]}"
+
+    def _own_host(self) -> str:
+        """Return where this machine reaches the server."""
+        return "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 -- compared, not bound
 
 
 def _check_repository(path: Path) -> None:
