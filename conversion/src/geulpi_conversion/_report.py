@@ -19,6 +19,8 @@ from geulpi_conversion._serving import ServingConfig
 
 __all__ = ["conversion", "entry", "parity_table"]
 
+SHOWN_CHARACTERS = 300  # of hyperparameters
+
 
 def conversion(
     converted: Converted, folder: Path, columns: Mapping[str, Any]
@@ -53,7 +55,9 @@ def entry(described: Entry) -> Iterator[RenderableType]:
         if version.libraries:
             yield _line(f"libraries of version {version.number}: {_pairs(version.libraries)}")
         if parameters := version.manifest.get("hyperparameters"):
-            yield _line(f"hyperparameters: {parameters}")
+            told = str(parameters)
+            more = "… (all with --json)" if len(told) > SHOWN_CHARACTERS else ""
+            yield _line(f"hyperparameters: {told[:SHOWN_CHARACTERS]}{more}")
         if version.report:
             yield from _report(version.report)
             yield parity_table(version.report.parity, title=f"parity of version {version.number}")
