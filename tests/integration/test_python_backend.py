@@ -242,6 +242,8 @@ def test_serving_goes_on_without_metrics(
     monkeypatch.setattr(
         EmbeddedTriton, "_flags", lambda *args: [*flags(*args), "--allow-metrics=false"]
     )
+    # Such a server opens no port for them, which the embedded one else waits for.
+    monkeypatch.setattr(EmbeddedTriton, "_listens_everywhere", lambda _self: True)
     with EmbeddedTriton(tmp_path) as triton:
         for _ in range(3):
             assert len(ask(triton, "sign", ROWS[:2])["label"]) == 2
