@@ -25,16 +25,18 @@ def convert(
 ) -> Converted:
     """Convert a fitted scikit-learn estimator into a Triton model, and prove that it is right.
 
-    The model is tried as ONNX with FP32 inputs, then with FP64 ones where the sample has them,
-    then as the estimator itself behind Triton's Python backend. Each is run as the server would
-    run it; the first is taken whose labels equal the estimator's on every row of the sample, and
-    whose floats differ by no more than rounding.
+    The model is tried as ONNX computed in float32, then in float64, then with FP64 inputs where the
+    sample has them, then as the estimator itself behind Triton's Python backend. Each is run as
+    the server would run it, in a process of its own; the first is taken whose labels equal the
+    estimator's on every row, whose floats differ by no more than rounding, and which refuses what
+    the estimator refuses: on the sample, and on rows made from it to provoke differences.
 
     Args:
         estimator: a fitted estimator that has `predict` or `transform`.
         sample: rows like those that will be asked, odd ones among them: a DataFrame (one input
             for each column, `[N, 1]`), a 2-D array `[N, n_features]` of numbers or strings (one
-            input `X`), or a list, 1-D array or Series of texts (`X`, BYTES `[N, 1]`).
+            input `X`) or a sparse matrix, a list, 1-D array or Series of texts (`X`, BYTES
+            `[N, 1]`), or a list of dicts (`X`, BYTES `[N, 1]`, each JSON).
         name: of the model in Triton; 1 to 64 of `A-Z a-z 0-9 _ -`.
         optimize: let ONNX Runtime optimise the graph now, not at each start.
         quantize: store the weights of an ONNX model as float16 or int8; the answers may be
