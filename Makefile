@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 # What Triton itself loads imports its neighbours by their bare names: checked where it lies.
-LOADED := server/src/geulpi_server/backends/onnxruntime conversion/src/geulpi_conversion/_backend
-ROOMS := client conversion models perf server
+LOADED := server/src/geulpi_server/backends/onnxruntime conversion/src/geulpi_conversion/_backend \
+          models/src/geulpi_models/_backend
+ROOMS := analysis client conversion models perf server
 PROJECTS := pyproject.toml $(ROOMS:%=%/pyproject.toml)
 
 .DEFAULT_GOAL := help

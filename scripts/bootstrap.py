@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
-ROOMS = ["client", "conversion", "models", "server", "perf", "."]
+ROOMS = ["analysis", "client", "conversion", "models", "server", "perf", "."]
 OLDEST_GLIBC = (2, 35)  # what the tritonserver binary was linked against
 SERVED_MINORS = [(3, 11), (3, 12)]  # numpy 1.26, which this Triton needs, ends at 3.12
 

@@ -1,5 +1,11 @@
 """Any fitted scikit-learn estimator becomes a verified entry of a Triton model repository."""
 
+from geulpi_conversion._composed import (
+    Ensemble,
+    EnsembleStep,
+    PythonModel,
+    python_backend_metrics,
+)
 from geulpi_conversion._convert import convert
 from geulpi_conversion._converted import (
     Change,
@@ -39,6 +45,8 @@ __all__ = [
     "Change",
     "ConversionError",
     "Converted",
+    "Ensemble",
+    "EnsembleStep",
     "EntryDamaged",
     "EntryNotFound",
     "InvalidName",
@@ -49,6 +57,7 @@ __all__ = [
     "NotFitted",
     "OutputParity",
     "Parity",
+    "PythonModel",
     "RefusalParity",
     "RepositoryNotWritable",
     "SampleMismatch",
@@ -64,4 +73,5 @@ __all__ = [
     "UntrustedFile",
     "convert",
     "publish",
+    "python_backend_metrics",
 ]

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from geulpi_conversion._composed import Ensemble, PythonModel
 from geulpi_conversion._converted import Converted, TensorSpec
 from geulpi_conversion._errors import InvalidServing
 from geulpi_conversion._recorded import PROVENANCE
-from geulpi_conversion._serving import TRIM_EVERY, ServingConfig
+from geulpi_conversion._serving import ENSEMBLE, TRIM_EVERY, ServingConfig
 
 WARMUP = "one_row"
 DATATYPES = {
@@ -23,11 +24,12 @@ DATATYPES = {
 }
 # Parameters of this name and a dot are about one version; the file holds those of all versions.
 BY_VERSION = ("sha256", "trusted", "libraries", "manifest")
+CANARY = "canary"  # a parameter: the files below warmup/ that hold a row, by input
 BATCHING = "batching"  # a parameter; "request" where an answer depends on the rows asked with it
 
 
 def build_config(
-    converted: Converted,
+    converted: Converted | PythonModel | Ensemble,
     serving: ServingConfig,
     warmup: Mapping[str, str],
     by_version: Mapping[str, str],
@@ -43,7 +45,6 @@ def build_config(
     """
     config = pb.ModelConfig(
         name=converted.name,
-        backend=converted.backend,
         input=[
             pb.ModelInput(name=s.name, data_type=DATATYPES[s.datatype], dims=[s.width])
             for s in converted.inputs
@@ -53,14 +54,20 @@ def build_config(
             for s in converted.outputs
         ],
     )
+    if isinstance(converted, Ensemble):
+        _add_steps(config, converted)
+    else:
+        config.backend = converted.backend
     serving.apply(config)
-    if warmup:
+    if warmup and not isinstance(converted, Ensemble):
         inputs = {s.name: _warmup_input(s, warmup[s.name]) for s in converted.inputs}
         config.model_warmup.add(name=WARMUP, batch_size=1, inputs=inputs)
     threads = {"intra_op_thread_count": "1", "inter_op_thread_count": "1"}
     parameters = {
         **{k: v for k, v in converted.parameters.items() if k != PROVENANCE},
-        "reason": converted.reason,
+        **({"reason": converted.reason} if isinstance(converted, Converted) else {}),
+        # Triton refuses warm-up rows of an ensemble: these are what asks whether it is ready.
+        **({CANARY: json.dumps(warmup)} if warmup and isinstance(converted, Ensemble) else {}),
         **(threads if converted.backend == "onnxruntime" else {}),
         **by_version,
     }
@@ -69,12 +76,16 @@ def build_config(
     return config
 
 
-def serving_of(converted: Converted, wanted: ServingConfig | None) -> ServingConfig:
+def serving_of(
+    converted: Converted | PythonModel | Ensemble, wanted: ServingConfig | None
+) -> ServingConfig:
     """Return the wanted settings, or sensible ones, once they are found to suit the model.
 
     Raises:
         InvalidServing: they don't.
     """
+    if isinstance(converted, Ensemble):
+        return wanted or ServingConfig.for_ensemble()
     batches = converted.parameters.get(BATCHING) != "request"
     serving = wanted or ServingConfig.for_backend(converted.backend, batches=batches)
     if serving.dynamic_batching and not batches:
@@ -89,7 +100,10 @@ def serving_of(converted: Converted, wanted: ServingConfig | None) -> ServingCon
 
 
 def version_parameters(
-    converted: Converted, version: int, digest: str, manifest: Mapping[str, object]
+    converted: Converted | PythonModel | Ensemble,
+    version: int,
+    digest: str,
+    manifest: Mapping[str, object],
 ) -> dict[str, str]:
     """Return what the config tells about one version only."""
     parameters = {
@@ -98,7 +112,7 @@ def version_parameters(
     }
     if libraries := converted.parameters.get("libraries"):
         parameters[f"libraries.{version}"] = libraries
-    if converted.trusted:
+    if isinstance(converted, Converted) and converted.trusted:
         parameters[f"trusted.{version}"] = json.dumps(converted.trusted, ensure_ascii=False)
     return parameters
 
@@ -128,6 +142,17 @@ def parse_config(text: str) -> pb.ModelConfig:
         google.protobuf.text_format.ParseError: it is none.
     """
     return text_format.Parse(text, pb.ModelConfig())
+
+
+def _add_steps(config: pb.ModelConfig, ensemble: Ensemble) -> None:
+    config.platform = ENSEMBLE
+    for step in ensemble.steps:
+        config.ensemble_scheduling.step.add(
+            model_name=step.model,
+            model_version=-1,  # the newest
+            input_map=step.inputs,
+            output_map=step.outputs,
+        )
 
 
 def _warmup_input(spec: TensorSpec, file_name: str) -> pb.ModelWarmup.Input:

@@ -15,6 +15,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from geulpi_conversion import _recorded
 from geulpi_conversion._backend.geulpi_artefact import ARTEFACTS
+from geulpi_conversion._composed import CODE_MANIFEST, STEPS
 from geulpi_conversion._config import DATATYPES, parse_config
 from geulpi_conversion._converted import TensorSpec
 from geulpi_conversion._errors import EntryDamaged, EntryNotFound, InvalidServing, NoSample
@@ -25,7 +26,7 @@ from geulpi_conversion._serving import ServingConfig
 __all__ = ["Entry", "Version", "read_entry"]
 
 JSON_PARAMETERS = ("classes", "columns", "libraries")
-MODELS = ("model.onnx", *ARTEFACTS)
+MODELS = ("model.onnx", *ARTEFACTS, CODE_MANIFEST, STEPS)
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,17 @@ from pathlib import Path
 from google.protobuf.text_format import ParseError
 
 from geulpi_conversion import _config, _recorded
+from geulpi_conversion._composed import Ensemble, PythonModel
 from geulpi_conversion._converted import Converted
 from geulpi_conversion._errors import EntryDamaged, InvalidServing, RepositoryNotWritable
 from geulpi_conversion._repository import CONFIG, WARMUP, versions_in
 from geulpi_conversion._serving import ServingConfig
 
+Model = Converted | PythonModel | Ensemble
+
 
 def write_version(
-    converted: Converted,
+    converted: Model,
     root: Path,
     *,
     serving: ServingConfig | None,
@@ -37,8 +40,11 @@ def write_version(
     if keep is not None and (type(keep) is not int or keep < 1):
         raise InvalidServing("keep", keep, "a whole number of versions from 1 on, or none")
     serving = _config.serving_of(converted, serving)
-    files = dict(converted.files) | {_recorded.REPORT: _recorded.write_report(converted)}
-    if sample and (content := _recorded.sample(converted)):
+    files = dict(converted.files)
+    if isinstance(converted, Converted):
+        files[_recorded.REPORT] = _recorded.write_report(converted)
+    expected = {} if isinstance(converted, Ensemble) else converted.expected
+    if sample and expected and (content := _recorded.sample(converted.rows, expected)):
         files[_recorded.SAMPLE] = content
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -58,7 +64,7 @@ def write_version(
 class _Publication:
     """A version on its way into the folder of its model."""
 
-    converted: Converted
+    converted: Model
     serving: ServingConfig
     files: Mapping[str, bytes]
     model: Path
@@ -114,6 +120,8 @@ class _Publication:
     def _write_version(self, folder: Path) -> None:
         _make_folder(folder)
         for name, content in self.files.items():
+            for parent in reversed((folder / name).relative_to(folder).parents[:-1]):
+                _make_folder(folder / parent)
             _write(folder / name, content)
 
     def _write_config(self, model: Path, version: int) -> None:
@@ -128,7 +136,10 @@ class _Publication:
             by_version = _config.kept_parameters(earlier, versions_in(model))
         digest = hashlib.sha256(converted.files[converted.artefact]).hexdigest()
         by_version |= _config.version_parameters(
-            converted, version, digest, _recorded.manifest(converted)
+            converted,
+            version,
+            digest,
+            _recorded.manifest(converted.artefact, converted.parameters),
         )
         warmup: dict[str, str] = {}
         if self.serving.warmup:

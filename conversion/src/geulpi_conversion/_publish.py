@@ -1,29 +1,30 @@
-"""`publish`: a converted model becomes the next version in a model repository."""
+"""`publish`: a model becomes the next version in a model repository."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from geulpi_conversion._composed import Ensemble, PythonModel
 from geulpi_conversion._converted import Converted
 from geulpi_conversion._serving import ServingConfig
 
 
 def publish(
-    converted: Converted,
+    converted: Converted | PythonModel | Ensemble,
     repository: str | os.PathLike[str],
     *,
     serving: ServingConfig | None = None,
     keep: int | None = None,
     sample: bool = True,
 ) -> Path:
-    """Write a converted model into a repository as the model's next version.
+    """Write a model into a repository as its next version.
 
     The repository is made if it is not there. Publishers at the same time take turns; on failure
     nothing of the version is left.
 
     Args:
-        converted: the model.
+        converted: the model, as `convert` gives it, or one composed by hand.
         repository: the folder that Triton loads.
         serving: how it is to be served; by default `ServingConfig.for_backend` says.
         keep: so many versions are left, the newest and those that `serving` names; None is all.

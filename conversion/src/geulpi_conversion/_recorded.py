@@ -34,14 +34,13 @@ PROVENANCE = "provenance"  # a parameter of `Converted`; JSON of what `provenanc
 MOST_CHARACTERS = 2000  # of hyperparameters; nested estimators list those of every part
 
 
-def manifest(converted: Converted) -> dict[str, object]:
+def manifest(artefact: str, parameters: Mapping[str, str]) -> dict[str, object]:
     """Return where a version comes from: what was converted when, by which versions of what.
 
     No host, user or path is told: entries are copied to where these mean nothing, or too much.
     """
-    parameters = converted.parameters
     return {
-        "artefact": converted.artefact,
+        "artefact": artefact,
         "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "estimator": parameters.get("estimator", ""),
         "geulpi_conversion": importlib.metadata.version("geulpi-conversion"),
@@ -172,24 +171,24 @@ def _output(told: dict[str, Any]) -> OutputParity:
     )
 
 
-def sample(converted: Converted) -> bytes:
-    """Return the content of sample.npz: rows and the estimator's answers, no pickles; b"" of none.
+def sample(rows: Mapping[str, Array], expected: Mapping[str, Array]) -> bytes:
+    """Return the content of sample.npz: rows and the right answers, no pickles; b"" of none.
 
     Texts are unicode arrays. numpy's drop NULs at an end and clients refuse them anywhere, so rows
     with such texts are left out.
     """
-    texts = [values for values in converted.rows.values() if values.dtype == np.object_]
-    kept = np.ones(len(next(iter(converted.rows.values()))), dtype=np.bool_)
+    texts = [values for values in rows.values() if values.dtype == np.object_]
+    kept = np.ones(len(next(iter(rows.values()))), dtype=np.bool_)
     for values in texts:
         kept &= [b"\0" not in b"".join(row) for row in values]
-    for values in converted.expected.values():
+    for values in expected.values():
         if values.dtype == np.object_:
             kept &= ["\0" not in "".join(row) for row in values]
     if not kept.any():
         return b""
     arrays = {
         prefix + name: _plain(values[kept])
-        for prefix, tensors in ((ROWS, converted.rows), (EXPECTED, converted.expected))
+        for prefix, tensors in ((ROWS, rows), (EXPECTED, expected))
         for name, values in tensors.items()
     }
     buffer = io.BytesIO()

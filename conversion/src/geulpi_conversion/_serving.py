@@ -20,6 +20,7 @@ Device = Literal["cpu", "gpu", "auto"]
 VersionPolicy = int | Literal["all"] | tuple[int, ...]
 
 KINDS: dict[Device, str] = {"cpu": "KIND_CPU", "gpu": "KIND_GPU", "auto": "KIND_AUTO"}
+ENSEMBLE = "ensemble"  # a platform: its steps have instances and queues, itself has none
 TRIM = "trim_every"  # a parameter that the Python backend's wrapper reads
 TRIM_EVERY = 1000  # its default there; 0.2 ms each
 # What the fields of Triton's protobuf hold, or what more can only be a slip of units.
@@ -107,18 +108,28 @@ class ServingConfig:
         }
         return cls(**{**defaults, **changes})
 
+    @classmethod
+    def for_ensemble(cls, **changes: Any) -> Self:
+        """Return sensible settings for an ensemble, whose steps have the queues and instances.
+
+        Raises:
+            InvalidServing: a change is none that can be.
+        """
+        return cls(**{"dynamic_batching": False, "queue_delay_us": 0, **changes})
+
     def apply(self, config: pb.ModelConfig) -> None:
         """Write the settings into a config that names its backend, in place of any it has."""
         # grpc takes a moment to import: not for `geulpi --help`.
         from tritonclient.grpc import model_config_pb2 as pb  # noqa: PLC0415
 
         config.max_batch_size = self.max_batch_size
-        del config.instance_group[:]
-        # Left out, a server would start two instances for ONNX, each with a thread for each core.
-        config.instance_group.add(
-            count=self.instances, kind=pb.ModelInstanceGroup.Kind.Value(KINDS[self.device])
-        )
-        config.ClearField("dynamic_batching")
+        if config.platform != ENSEMBLE:
+            del config.instance_group[:]
+            # Left out, a server would start two instances for ONNX, each with all threads.
+            config.instance_group.add(
+                count=self.instances, kind=pb.ModelInstanceGroup.Kind.Value(KINDS[self.device])
+            )
+            config.ClearField("dynamic_batching")
         if self.dynamic_batching:
             config.dynamic_batching.CopyFrom(self._batching(pb.ModelDynamicBatching()))
         config.ClearField("version_policy")
@@ -138,6 +149,10 @@ class ServingConfig:
         Raises:
             InvalidServing: somebody wrote what these settings can't say.
         """
+        if config.platform == ENSEMBLE:
+            return cls.for_ensemble(
+                max_batch_size=config.max_batch_size, version_policy=_policy_of(config)
+            )
         groups = config.instance_group
         if len(groups) != 1:
             raise InvalidServing("instance_group", len(groups), "exactly one group")

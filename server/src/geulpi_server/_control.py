@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import struct
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+CANARY = "canary"  # a parameter: the files that hold a row, by input
 _SIZES = {
     "TYPE_BOOL": 1, "TYPE_UINT8": 1, "TYPE_UINT16": 2, "TYPE_UINT32": 4, "TYPE_UINT64": 8,
     "TYPE_INT8": 1, "TYPE_INT16": 2, "TYPE_INT32": 4, "TYPE_INT64": 8,
@@ -83,23 +85,26 @@ class Control:
     def canary(self, model: str, folder: Path, *, timeout_s: float) -> str | None:
         """Ask a model one real question; return why it did not answer, or None.
 
-        The question is the model's own warm-up sample where it has one. Without one, zeros are
-        sent, and a refusal of them as input counts as an answer.
+        The question is the model's own warm-up sample where it has one; an ensemble, which Triton
+        allows none, names it in its parameter `canary`. Without one, zeros are sent, and a refusal
+        of them as input counts as an answer.
         """
         try:
             config = self.config(model)
-            sample = config.model_warmup[0].inputs if config.model_warmup else {}
+            sample = _sample_of(config)
             request = service_pb2.ModelInferRequest(model_name=model)
             for tensor in config.input:
-                given = sample[tensor.name] if tensor.name in sample else None  # noqa: SIM401 -- a protobuf map's get would add
-                dims = [abs(dim) for dim in (given.dims if given else tensor.dims)]
+                file, given_dims = sample.get(tensor.name, ("", tensor.dims))
+                dims = [abs(dim) for dim in given_dims]
                 data_type = config_type_name(tensor)
                 request.inputs.add(
                     name=tensor.name,
                     datatype=data_type.removeprefix("TYPE_").replace("STRING", "BYTES"),
                     shape=[1, *dims] if config.max_batch_size else dims,
                 )
-                request.raw_input_contents.append(_sample_bytes(given, data_type, dims, folder))
+                request.raw_input_contents.append(
+                    (folder / "warmup" / file).read_bytes() if file else _zeros(data_type, dims)
+                )
             self._stub.ModelInfer(request, timeout=timeout_s)
         except grpc.RpcError as error:
             refused = error.code() is grpc.StatusCode.INVALID_ARGUMENT and not sample
@@ -116,11 +121,16 @@ def config_type_name(tensor: Any) -> str:
     ].name)  # fmt: skip
 
 
-def _sample_bytes(given: Any, data_type: str, dims: Sequence[int], folder: Path) -> bytes:
-    if given is not None and given.input_data_file:
-        path = folder / "warmup" / str(given.input_data_file)
-        return path.read_bytes()
-    count = 1
-    for dim in dims:
-        count *= dim
-    return struct.pack(f"{count * _SIZES[data_type]}x")
+def _sample_of(config: Any) -> dict[str, tuple[str, Sequence[int]]]:
+    """Return by input the file below `warmup/` that holds a row ("" is zeros), and its shape."""
+    if config.model_warmup:
+        inputs = config.model_warmup[0].inputs
+        return {name: (inputs[name].input_data_file, inputs[name].dims) for name in inputs}
+    if CANARY in config.parameters:
+        files = json.loads(config.parameters[CANARY].string_value)
+        return {t.name: (files[t.name], t.dims) for t in config.input if t.name in files}
+    return {}
+
+
+def _zeros(data_type: str, dims: Sequence[int]) -> bytes:
+    return bytes(math.prod(dims) * _SIZES[data_type])
