@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
+from geulpi_client._tensors import Tensor, from_array, to_array
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
@@ -62,6 +64,58 @@ class Peer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def stop(self) -> None:
         self._server.stop(None).wait()
+
+
+class CalendarPeer(Peer):
+    """Serves models that read one text a row and answer every row with what a test says.
+
+    `answers` are, by model, its outputs: arrays of the shape of a row, text as objects.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: dict[str, dict[str, np.ndarray]] = {}
+        self.infer = self.answer
+
+    @property
+    def documents(self) -> list[str]:
+        """The texts of all requests so far."""
+        return [
+            to_array(Tensor("", "BYTES", tuple(request.inputs[0].shape), raw)).item()
+            for request in self.requests
+            for raw in request.raw_input_contents
+        ]
+
+    def ModelMetadata(self, request, _context):  # noqa: N802 -- the protocol's name
+        metadata = pb.ModelMetadataResponse(name=request.name, versions=self.versions)
+        asked = "problem" if request.name == "schedule_optimizer" else "calendar"
+        metadata.inputs.add(name=asked, datatype="BYTES", shape=[-1, 1])
+        for name, row in self.answers[request.name].items():
+            metadata.outputs.add(name=name, datatype=_datatype(row), shape=[-1, *row.shape])
+        return metadata
+
+    def answer(self, request: pb.ModelInferRequest, _context: Any) -> pb.ModelInferResponse:
+        """Answer every row alike."""
+        response = pb.ModelInferResponse(model_name=request.model_name, model_version="1")
+        for name, row in self.answers[request.model_name].items():
+            rows = np.stack([row] * request.inputs[0].shape[0])
+            if rows.dtype == np.object_:
+                rows = np.vectorize(str.encode, otypes=[np.object_])(rows)
+            tensor = from_array(name, _datatype(row), rows)
+            response.outputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
+            response.raw_output_contents.append(tensor.raw)
+        return response
+
+
+def _datatype(array: np.ndarray) -> str:
+    return "BYTES" if array.dtype == np.object_ else "FP32"
+
+
+@pytest.fixture
+def calendar_peer() -> Iterator[CalendarPeer]:
+    server = CalendarPeer()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

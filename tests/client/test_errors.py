@@ -20,6 +20,7 @@ from geulpi_client import (
     InvalidEvent,
     InvalidInput,
     InvalidSetting,
+    InvalidTask,
     InvalidTensor,
     InvalidUrl,
     ModelClient,
@@ -171,6 +172,7 @@ def test_other_settings_that_cant_be_are_refused(peer) -> None:
 TARGET = Target("localhost:8001", "m", "2")
 SAMPLES: dict[type[GeulpiError], tuple[object, ...]] = {
     InvalidEvent: ("title", "", "text"),
+    InvalidTask: ("priority", 9, "a whole number from 1 to 5"),
     InvalidTensor: ("m", "X", "nothing", "X FP32 [-1, 2]"),
     InvalidUrl: ("Server address", "x", "host:port"),
     InvalidSetting: ("timeout_s", 0, "seconds"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,9 @@ from geulpi_client import (
     Target,
     UnexpectedAnswer,
 )
-from geulpi_client._classify import checked_events, classifications, event_tensors
+from geulpi_client._answers import Answered
+from geulpi_client._classify import classifications, event_tensors
+from geulpi_client._event import checked_events, some_events
 
 SEOUL = ZoneInfo("Asia/Seoul")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -52,7 +55,8 @@ def test_a_title_that_no_event_has_is_refused(title: object, expected: str) -> N
     [
         ({"start": NINE.replace(tzinfo=None)}, "start .* time zone"),
         ({"start": NINE, "end": datetime(2026, 3, 2, 10)}, "end .* time zone"),  # noqa: DTZ001
-        ({"start": date(2026, 3, 2)}, "start .* datetime"),
+        ({"start": date(2026, 3, 2)}, "start .* datetime .* all_day=True"),
+        ({"start": NINE, "end": date(2026, 3, 3)}, "end .* all_day=True"),
         ({"start": "2026-03-02"}, "start .* datetime"),
         ({"end": NINE}, "has an end"),
         ({"start": NINE, "end": NINE - timedelta(minutes=1)}, "end .* or later"),
@@ -63,6 +67,57 @@ def test_times_that_no_event_has_are_refused(times: dict[str, object], expected:
     """Naive, turned round or half times are refused with the field's name."""
     with pytest.raises(InvalidEvent, match=expected):
         Event("치과", **times)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "start .* all-day"),
+        ({"start": NINE}, "start .* midnight"),
+        ({"start": datetime(2026, 3, 2)}, "start .* time zone"),  # noqa: DTZ001
+        ({"start": "2026-03-02"}, "start .* a date"),
+        ({"start": date(2026, 3, 2), "end": date(2026, 3, 1)}, "end .* or later"),
+        ({"start": date(2026, 3, 2), "all_day": 1}, "all_day is 1; expected True or False"),
+        ({"start": date(2026, 3, 2), "category": "spam"}, "category is 'spam'; expected one of"),
+    ],
+)
+def test_all_day_events_and_categories_that_no_calendar_has_are_refused(
+    given: dict[str, object], expected: str
+) -> None:
+    """A day has no hours, a flag is a flag, and there are ten categories."""
+    with pytest.raises(InvalidEvent, match=expected):
+        Event("생일", **({"all_day": True} | given))
+
+
+def test_an_all_day_event_lasts_whole_days() -> None:
+    """The end is the day after the last; dates and midnights are the same days."""
+    first, after = date(2026, 3, 28), date(2026, 3, 30)
+    assert Event("생일", first, all_day=True).duration == timedelta(days=1)
+    assert Event("여행", first, after, all_day=True).duration == timedelta(days=2)
+    # A clock change in between shortens the hours, not the days.
+    midnights = (datetime(2026, 3, day, tzinfo=BERLIN) for day in (28, 30))
+    event = Event("여행", *midnights, all_day=True)
+    assert event.duration == timedelta(days=2)
+    assert event.bounds == (first, after)
+
+
+def test_an_all_day_event_has_a_weekday_and_no_hour() -> None:
+    """Its midnight was chosen by nobody."""
+    for start in (date(2026, 3, 2), datetime(2026, 3, 2, tzinfo=SEOUL)):
+        tensors = event_tensors([Event("생일", start, all_day=True)])
+        assert {name: tensors[name].item() for name in tensors if name != "title"} == {
+            "weekday": 0,
+            "hour": -1,
+            "duration_minutes": 1440,
+        }
+
+
+def test_an_event_survives_a_process_boundary() -> None:
+    """Also after its bounds were computed; equal events stay equal, and hash alike."""
+    event = Event("치과", NINE, category="health")
+    copy = pickle.loads(pickle.dumps(event))
+    assert (copy, hash(copy)) == (event, hash(event))
+    assert event != Event("치과", NINE)
 
 
 def test_an_event_that_takes_no_time_is_one() -> None:
@@ -103,7 +158,7 @@ def test_titles_are_sent_composed_and_with_single_blanks() -> None:
 def test_what_is_no_list_of_events_is_refused(events: object) -> None:
     """An empty list, a bare title and a bare event are misuse."""
     with pytest.raises(InvalidEvent, match="events"):
-        checked_events(events)
+        some_events(events)
 
 
 def test_a_title_among_events_is_named_by_its_place() -> None:
@@ -112,18 +167,19 @@ def test_a_title_among_events_is_named_by_its_place() -> None:
         checked_events([Event("a"), "dentist"])
 
 
-def answer(label: str, probabilities: list[float]) -> InferResult:
+def answer(label: str, probabilities: list[float]) -> Answered:
     outputs = {
         "label": np.array([[label]], dtype=np.object_),
         "probabilities": np.array([probabilities], dtype=np.float32),
     }
-    return InferResult(outputs, "1", np.array([True]), 1)
+    result = InferResult(outputs, "1", np.array([True]), 1)
+    return Answered(result, Target("u", "event_classifier"))
 
 
 def test_an_answer_becomes_a_classification() -> None:
     """The category, its confidence and the probability of all ten."""
     likely = [0.0] * 9 + [1.0]
-    (found,) = classifications([Event(" 회의  ")], answer("work", likely), Target("u"))
+    (found,) = classifications([Event(" 회의  ")], answer("work", likely))
     assert (found.title, found.category, found.confidence) == (" 회의  ", "work", 1.0)
     assert found.probabilities == dict(zip(CATEGORIES, likely, strict=True))
     assert found.cached is True
@@ -143,7 +199,7 @@ def test_an_answer_of_another_model_is_not_read_wrong(
 ) -> None:
     """A label that its own probabilities do not support raises instead of misleading."""
     with pytest.raises(UnexpectedAnswer):
-        classifications([Event("a")], answer(label, probabilities), Target("u", "event_classifier"))
+        classifications([Event("a")], answer(label, probabilities))
 
 
 def test_categories_are_in_the_order_of_the_model() -> None:

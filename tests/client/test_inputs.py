@@ -69,7 +69,7 @@ def test_values_are_cast_where_nothing_is_lost_but_digits(
         ("BYTES", [["\ud800"]], "UTF-8"),
         ("BYTES", [[1]], "int"),
         ("BYTES", [["a"], [None]], "None in row 1"),
-        ("BYTES", [["x" * (2**20 + 1)]], "at most"),
+        ("BYTES", [["x" * (2**24 + 1)]], "at most"),
     ],
 )
 def test_what_would_be_read_wrong_is_refused(datatype: str, value: object, complaint: str) -> None:

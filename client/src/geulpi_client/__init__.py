@@ -1,7 +1,9 @@
 """Typed, cached client for models on NVIDIA Triton."""
 
+from geulpi_client._balance import Balance
+from geulpi_client._burnout import BurnoutRisk, Driver
 from geulpi_client._cache_admin import CacheStats, cache_entries, cache_stats, invalidate
-from geulpi_client._classify import CATEGORIES, Classification
+from geulpi_client._classify import Classification
 from geulpi_client._errors import (
     AccessDenied,
     CacheUnavailable,
@@ -14,6 +16,7 @@ from geulpi_client._errors import (
     InvalidEvent,
     InvalidInput,
     InvalidSetting,
+    InvalidTask,
     InvalidTensor,
     InvalidUrl,
     ModelNotFound,
@@ -27,12 +30,31 @@ from geulpi_client._event import Event
 from geulpi_client._geulpi_client import GeulpiClient
 from geulpi_client._grpc import ServedModel
 from geulpi_client._inference import InferResult
+from geulpi_client._insights import WeekInsights
 from geulpi_client._model_client import ModelClient
+from geulpi_client._names import (
+    BALANCE_DIMENSIONS,
+    BURNOUT_DRIVERS,
+    CATEGORIES,
+    EMPLOYMENTS,
+    LEVELS,
+    MEASURES,
+    WEEKDAYS,
+)
+from geulpi_client._patterns import Pattern
+from geulpi_client._person import Person
+from geulpi_client._schedule import NotPlaced, Placement, Schedule
 from geulpi_client._statistics import ModelStats, Stats
 from geulpi_client._status import ServerStatus, server_status
+from geulpi_client._task import Busy, Task, TimeRange
 
 __all__ = [  # noqa: RUF022 -- plain order: a reader looks names up by their letters
     "AccessDenied",
+    "BALANCE_DIMENSIONS",
+    "BURNOUT_DRIVERS",
+    "Balance",
+    "BurnoutRisk",
+    "Busy",
     "CATEGORIES",
     "CacheStats",
     "CacheUnavailable",
@@ -40,6 +62,8 @@ __all__ = [  # noqa: RUF022 -- plain order: a reader looks names up by their let
     "Classification",
     "ClientClosed",
     "DeadlineExceeded",
+    "Driver",
+    "EMPLOYMENTS",
     "Event",
     "GeulpiClient",
     "GeulpiError",
@@ -49,19 +73,31 @@ __all__ = [  # noqa: RUF022 -- plain order: a reader looks names up by their let
     "InvalidEvent",
     "InvalidInput",
     "InvalidSetting",
+    "InvalidTask",
     "InvalidTensor",
     "InvalidUrl",
+    "LEVELS",
+    "MEASURES",
     "ModelClient",
     "ModelNotFound",
     "ModelStats",
     "ModelUnavailable",
+    "NotPlaced",
     "Overloaded",
+    "Pattern",
+    "Person",
+    "Placement",
+    "Schedule",
     "ServedModel",
     "ServerStatus",
     "Stats",
     "Target",
+    "Task",
+    "TimeRange",
     "UnexpectedAnswer",
     "Unreachable",
+    "WEEKDAYS",
+    "WeekInsights",
     "cache_entries",
     "cache_stats",
     "invalidate",

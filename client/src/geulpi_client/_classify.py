@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from geulpi_client._errors import InvalidEvent, Target, UnexpectedAnswer
-from geulpi_client._event import Event
-from geulpi_client._inference import InferResult
+from geulpi_client._answers import Answered
+from geulpi_client._errors import UnexpectedAnswer
+from geulpi_client._event import Event, some_events
+from geulpi_client._names import CATEGORIES
+from geulpi_client._question import Question
 from geulpi_client._tensors import Array
 
 MODEL: Final = "event_classifier"
-CATEGORIES: Final = (
-    "errand", "exercise", "family", "health", "meeting",
-    "personal", "social", "study", "travel", "work",
-)  # fmt: skip
-"""What an event can be, in the order of the model's probabilities."""
 
 _UNKNOWN = -1
 
@@ -37,20 +36,14 @@ class Classification:
     cached: bool
 
 
-def checked_events(events: Sequence[Event]) -> list[Event]:
-    """Return the events as a list.
+def classify_question(events: Sequence[Event]) -> Question[list[Classification]]:
+    """Return the question which categories these events have.
 
     Raises:
         InvalidEvent: there is none, or something else among them.
     """
-    if isinstance(events, Event | str) or not isinstance(events, Sequence):
-        raise InvalidEvent("events", events, "a list of events, such as [Event(title='치과 예약')]")
-    if not events:
-        raise InvalidEvent("events", events, "at least one event")
-    for position, event in enumerate(events):
-        if not isinstance(event, Event):
-            raise InvalidEvent(f"events[{position}]", event, "an Event, such as Event(title=…)")
-    return list(events)
+    events = some_events(events)
+    return Question(MODEL, event_tensors(events), partial(classifications, events))
 
 
 def event_tensors(events: Sequence[Event]) -> dict[str, Array]:
@@ -58,7 +51,7 @@ def event_tensors(events: Sequence[Event]) -> dict[str, Array]:
     durations = [event.duration for event in events]
     numbers = {
         "weekday": [e.start.weekday() if e.start else _UNKNOWN for e in events],
-        "hour": [e.start.hour if e.start else _UNKNOWN for e in events],
+        "hour": [_hour(event) for event in events],
         "duration_minutes": [
             _UNKNOWN if duration is None else int(duration.total_seconds() // 60)
             for duration in durations
@@ -69,14 +62,13 @@ def event_tensors(events: Sequence[Event]) -> dict[str, Array]:
     return {"title": titles[:, np.newaxis]} | {n: c[:, np.newaxis] for n, c in columns.items()}
 
 
-def classifications(
-    events: Sequence[Event], result: InferResult, target: Target
-) -> list[Classification]:
+def classifications(events: Sequence[Event], answered: Answered) -> list[Classification]:
     """Return the categories that an answer of the model means.
 
     Raises:
         UnexpectedAnswer: the answer is not that of this client's `event_classifier`.
     """
+    result, target = answered.result, answered.target
     labels, probabilities = result.outputs.get("label"), result.outputs.get("probabilities")
     rows = len(events)
     if labels is None or labels.shape != (rows, 1):
@@ -95,3 +87,9 @@ def classifications(
             )
         answers.append(Classification(event.title, label, by_category[label], by_category, cached))
     return answers
+
+
+def _hour(event: Event) -> int:
+    # An all-day event's midnight is no hour that anybody chose.
+    start = event.start
+    return start.hour if isinstance(start, datetime) and not event.all_day else _UNKNOWN

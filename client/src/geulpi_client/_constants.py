@@ -22,6 +22,7 @@ TTL_S: Final[Mapping[str, float]] = MappingProxyType(
         "pattern_detector": 1800.0,
         "balance_analyzer": 900.0,
         "burnout_analyzer": 3600.0,
+        "week_insights": 900.0,
     }
 )
 OTHER_TTL_S: Final = 300.0
@@ -37,5 +38,7 @@ MAX_CACHED_ROW_BYTES: Final = 1 << 20
 CONTRACT_TTL_S: Final = 1.0
 CONTRACT_REFRESH_S: Final = 0.25
 
-MAX_ELEMENT_BYTES: Final = 1 << 20
+# A calendar of MAX_EVENTS events with titles of 60 Korean letters fits.
+MAX_ELEMENT_BYTES: Final = 1 << 24
+MAX_EVENTS: Final = 50_000
 MAX_TITLE_CHARACTERS: Final = 1000

@@ -3,9 +3,10 @@
 GeulpiError                      base (exit code 1)
 ├── InvalidInput                 misuse: yours to mend (exit code 2), also a ValueError
 │   ├── InvalidEvent             a field of an event, or something that is no event
+│   ├── InvalidTask              a field of a task, or tasks that can't stand together
 │   ├── InvalidTensor            a tensor that the model does not take
 │   ├── InvalidUrl               an address that can't be one
-│   ├── InvalidSetting           a time-out, time to live or version that can't be
+│   ├── InvalidSetting           a setting of a client or question that can't be: time-out, window …
 │   ├── InputRefused             the server refused what was sent
 │   └── ClientClosed             a call after `close()`
 ├── CallFailed                   the server was asked; carries url, model, version
@@ -41,6 +42,7 @@ __all__ = [
     "InvalidEvent",
     "InvalidInput",
     "InvalidSetting",
+    "InvalidTask",
     "InvalidTensor",
     "InvalidUrl",
     "ModelNotFound",
@@ -93,6 +95,19 @@ class InvalidEvent(InvalidInput):
         return f"Event: {field} is {shortened(value)}; expected {expected}."
 
 
+class InvalidTask(InvalidInput):
+    """A field of a task, or of a list of them, that can't be used."""
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        super().__init__(field, value, expected)
+        self.field = field
+
+    def __str__(self) -> str:
+        """Write the sentence."""
+        field, value, expected = self.args
+        return f"Task: {field} is {shortened(value)}; expected {expected}."
+
+
 class InvalidTensor(InvalidInput):
     """A tensor that the model does not take: its name, what came, what is expected."""
 
@@ -120,7 +135,7 @@ class InvalidUrl(InvalidInput):
 
 
 class InvalidSetting(InvalidInput):
-    """A setting of a client or call that can't be."""
+    """A setting of a client, a call or a question that can't be."""
 
     def __init__(self, setting: str, value: object, expected: str) -> None:
         super().__init__(setting, value, expected)

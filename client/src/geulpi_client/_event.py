@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
 
-from geulpi_client._constants import MAX_TITLE_CHARACTERS
+from geulpi_client._checks import (
+    checked_flag,
+    checked_list,
+    checked_text,
+    one_of,
+    utc_moment,
+)
 from geulpi_client._errors import InvalidEvent
+from geulpi_client._names import CATEGORIES
+
+_MIDNIGHT = time()
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -17,24 +29,41 @@ class Event:
     Args:
         title: as its owner wrote it, Korean or English, at most 1000 characters.
         start, end: with a time zone; features such as the hour are those of the start's own zone.
+            Of an all-day event they are dates, or midnights with a time zone; the end is the day
+            after the last one, as in iCalendar, and an event without one lasts a day.
+        category: one of `CATEGORIES` where it is known; the server classifies the others.
+        all_day: whether it belongs to days instead of hours.
 
     Raises:
         InvalidEvent: names the field, the value and what is expected.
     """
 
     title: str
-    start: datetime | None = None
-    end: datetime | None = None
+    start: datetime | date | None = None
+    end: datetime | date | None = None
+    _: KW_ONLY
+    category: str | None = None
+    all_day: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no calendar holds."""
-        _check_title(self.title)
-        start = _instant("start", self.start)
-        end = _instant("end", self.end)
-        if end is not None and start is None:
-            raise InvalidEvent("start", self.start, "a start, because the event has an end")
+        checked_text(InvalidEvent, "title", self.title)
+        if self.category is not None:
+            one_of(InvalidEvent, "category", self.category, CATEGORIES)
+        checked_flag(InvalidEvent, "all_day", self.all_day)
+        start, end = self.bounds
+        if start is None and (end is not None or self.all_day):
+            why = "has an end" if end is not None else "is all-day"
+            raise InvalidEvent("start", self.start, f"a start, because the event {why}")
         if start is not None and end is not None and end < start:
             raise InvalidEvent("end", str(self.end), f"the start ({self.start}) or later")
+
+    @cached_property
+    def bounds(self) -> tuple[date | None, date | None]:
+        """Start and end so that they compare: in UTC, or as the dates of an all-day event."""
+        if self.all_day:
+            return _day("start", self.start), _day("end", self.end)
+        return _moment("start", self.start), _moment("end", self.end)
 
     @property
     def normalized_title(self) -> str:
@@ -43,35 +72,52 @@ class Event:
 
     @property
     def duration(self) -> timedelta | None:
-        """How long it lasts, over clock changes too; `None` without an end."""
-        start, end = _instant("start", self.start), _instant("end", self.end)
-        return None if start is None or end is None else end - start
+        """How long it lasts, over clock changes too; `None` without an end, unless all-day."""
+        start, end = self.bounds
+        if start is None or end is None:
+            return _DAY if self.all_day else None
+        return end - start
 
 
-def _check_title(title: object) -> None:
-    if not isinstance(title, str):
-        raise InvalidEvent("title", title, "text (str)")
-    if len(title) > MAX_TITLE_CHARACTERS:
-        raise InvalidEvent("title", title, f"at most {MAX_TITLE_CHARACTERS} characters")
-    if not title.strip():
-        raise InvalidEvent("title", title, "text that is not blank")
-    if "\0" in title:
-        raise InvalidEvent("title", title, "text without NUL characters")
-    if any("\ud800" <= character <= "\udfff" for character in title):
-        raise InvalidEvent("title", title, "valid Unicode, without lone surrogates")
+def checked_events(events: Sequence[Event]) -> list[Event]:
+    """Return the events as a list, which may be empty.
+
+    Raises:
+        InvalidEvent: it is no list of events.
+    """
+    listed = checked_list(
+        InvalidEvent, "events", events, "a list of events, such as [Event(title='치과 예약')]"
+    )
+    for position, event in enumerate(listed):
+        if not isinstance(event, Event):
+            raise InvalidEvent(f"events[{position}]", event, "an Event, such as Event(title=…)")
+    return listed
 
 
-def _instant(field: str, moment: object) -> datetime | None:
-    """Return a moment in UTC: datetimes of one zone compare by wall clock, wrong over DST."""
-    if moment is None:
-        return None
-    if not isinstance(moment, datetime):
-        raise InvalidEvent(field, moment, "a datetime with a time zone")
-    if moment.utcoffset() is None:
-        raise InvalidEvent(
-            field, str(moment), 'a time zone, such as .replace(tzinfo=ZoneInfo("Asia/Seoul"))'
-        )
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise InvalidEvent(field, str(moment), "a moment within the years 1 to 9999") from error
+def some_events(events: Sequence[Event]) -> list[Event]:
+    """Return the events as a list.
+
+    Raises:
+        InvalidEvent: it is no list of events, or an empty one.
+    """
+    listed = checked_events(events)
+    if not listed:
+        raise InvalidEvent("events", events, "at least one event")
+    return listed
+
+
+def _moment(field: str, moment: object) -> datetime | None:
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        raise InvalidEvent(field, str(moment), "a datetime with a time zone, or all_day=True")
+    return None if moment is None else utc_moment(InvalidEvent, field, moment)
+
+
+def _day(field: str, day: object) -> date | None:
+    expected = "a date, or a midnight with a time zone, because the event is all-day"
+    if isinstance(day, datetime):
+        if day.utcoffset() is None or day.time() != _MIDNIGHT:
+            raise InvalidEvent(field, str(day), expected)
+        return day.date()
+    if day is not None and not isinstance(day, date):
+        raise InvalidEvent(field, day, expected)
+    return day

@@ -62,6 +62,11 @@ class ModelClient:
         """The server's address."""
         return self._transport.url
 
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that a call may take unless it says otherwise."""
+        return self._timeout_s
+
     def infer(
         self,
         model: str,
