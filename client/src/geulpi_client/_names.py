@@ -36,7 +36,7 @@ MEASURES: Final = (
 """What is measured of a week before any model judges it; hours where the name says so."""
 
 BURNOUT_DRIVERS: Final = (
-    "work", "study", "errands", "family", "social", "exercise", "travel", "health", "weekend",
-    "age", "employment",
+    "work", "long_days", "study", "family", "social", "exercise", "health", "weekend", "age",
+    "employment",
 )  # fmt: skip
 """What moves a burnout risk up or down."""

@@ -30,7 +30,9 @@ __all__ = [
     "CalendarEvent",
     "InvalidDocument",
     "Person",
+    "known_fields",
     "parse_calendar",
+    "parse_events",
     "parse_json",
     "parse_moment",
     "parse_zone",
@@ -109,30 +111,38 @@ def parse_calendar(raw: bytes | str) -> CalendarDocument:
         InvalidDocument: names the field, such as `events[3].end`, its value and what is expected.
     """
     document = parse_json(raw, "calendar")
-    _known(document, {"time_zone", "events", "week", "as_of", "person"}, "")
+    known_fields(document, {"time_zone", "events", "week", "as_of", "person"}, "")
     zone_name = document.get("time_zone")
     zone = parse_zone(zone_name, "time_zone")
-    rows = document.get("events")
-    if not isinstance(rows, list):
-        raise InvalidDocument("events", rows, "a list of events")
-    if len(rows) > MAX_EVENTS:
-        raise InvalidDocument(
-            "events", f"a list of {len(rows)}", f"at most {MAX_EVENTS} events; ask in parts"
-        )
-    events = sorted(
-        (_event(row, f"events[{position}]", zone) for position, row in enumerate(rows)),
-        # Datetimes of one zone compare by wall clock, which runs twice through some hours.
-        key=lambda event: (event.start.timestamp(), event.end.timestamp(), event.title),
-    )
     as_of = document.get("as_of")
     return CalendarDocument(
         zone,
         str(zone_name),
-        tuple(events),
+        parse_events(document.get("events"), "events", zone),
         week=_week(document.get("week")),
         as_of=None if as_of is None else parse_moment(as_of, "as_of", zone),
         person=_person(document.get("person")),
     )
+
+
+def parse_events(rows: Json, field: str, zone: tzinfo) -> tuple[CalendarEvent, ...]:
+    """Return the events of a list, in the order of their starts.
+
+    Raises:
+        InvalidDocument: it is no list of events, or of more than `MAX_EVENTS`.
+    """
+    if not isinstance(rows, list):
+        raise InvalidDocument(field, rows, "a list of events")
+    if len(rows) > MAX_EVENTS:
+        raise InvalidDocument(
+            field, f"a list of {len(rows)}", f"at most {MAX_EVENTS} events; ask in parts"
+        )
+    events = sorted(
+        (_event(row, f"{field}[{position}]", zone) for position, row in enumerate(rows)),
+        # Datetimes of one zone compare by wall clock, which runs twice through some hours.
+        key=lambda event: (event.start.timestamp(), event.end.timestamp(), event.title),
+    )
+    return tuple(events)
 
 
 def parse_json(raw: bytes | str, what: str) -> dict[str, Json]:
@@ -190,7 +200,7 @@ def parse_moment(text: Json, field: str, zone: tzinfo) -> datetime:
 def _event(row: Json, field: str, zone: tzinfo) -> CalendarEvent:
     if not isinstance(row, dict):
         raise InvalidDocument(field, row, "an object with title and start")
-    _known(row, {"title", "start", "end", "category", "all_day"}, f"{field}.")
+    known_fields(row, {"title", "start", "end", "category", "all_day"}, f"{field}.")
     title, category = row.get("title"), row.get("category")
     all_day = row.get("all_day", False)
     if not isinstance(title, str) or len(title) > MAX_TITLE_CHARACTERS:
@@ -217,7 +227,7 @@ def _person(row: Json) -> Person:
         return Person()
     if not isinstance(row, dict):
         raise InvalidDocument("person", row, "an object with age, employment")
-    _known(row, {"age", "employment"}, "person.")
+    known_fields(row, {"age", "employment"}, "person.")
     age, employment = row.get("age"), row.get("employment")
     if age is not None and (
         isinstance(age, bool) or not isinstance(age, int | float) or not 0 <= age <= 130
@@ -248,7 +258,8 @@ def _date(text: Json, field: str) -> date:
     return day
 
 
-def _known(document: Mapping[str, Json], fields: set[str], prefix: str) -> None:
+def known_fields(document: Mapping[str, Json], fields: set[str], prefix: str) -> None:
+    """Raise `InvalidDocument` for a field of a document that nobody would read."""
     for name in document:
         if name not in fields:
             raise InvalidDocument(f"{prefix}{name}", document[name], f"only {sorted(fields)}")

@@ -2,6 +2,7 @@
 
 ModelError            base: something failed (exit code 1)
 ├── UnknownModel      misuse (exit code 2): no model of that name
+├── DataNotFound      misuse (exit code 2): a model is trained on data that is not here
 └── InvalidRows       the training or evaluation rows are not what they must be
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-__all__ = ["InvalidRows", "ModelError", "UnknownModel"]
+__all__ = ["DataNotFound", "InvalidRows", "ModelError", "UnknownModel"]
 
 
 class ModelError(Exception):
@@ -26,6 +27,33 @@ class UnknownModel(ModelError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(f"No calendar model is called '{name}'. There are: {', '.join(known)}.")
+
+
+class DataNotFound(ModelError):
+    """A model is trained, or is to be judged, on real data that is not here."""
+
+    exit_code = 2
+
+    @classmethod
+    def to_train(cls, names: Iterable[str], others: Iterable[str]) -> DataNotFound:
+        """Return the error for models that learn from the diaries, and the others' names."""
+        return cls(
+            f"{' and '.join(names)} learn from the diaries of the American Time Use Survey and its "
+            "Well-Being Module 2013, which are not here.\n"
+            "Remedy: make atus_wellbeing_2013/days_2013.csv from the survey's public files at "
+            "www.bls.gov/tus (models/README.md says how) and name its parent folder in "
+            "$GEULPI_DATA. Serving needs no data: the built models are in model_repository/. "
+            f"Without data can be built: {', '.join(others)}."
+        )
+
+    @classmethod
+    def to_judge(cls) -> DataNotFound:
+        """Return the error where there is nothing to judge models by."""
+        return cls(
+            "There is no real data here to judge models by.\n"
+            "Remedy: name its folder in $GEULPI_DATA; models/README.md says what it holds. The "
+            "figures of the built models are in docs/quality.md."
+        )
 
 
 class InvalidRows(ModelError):
