@@ -15,6 +15,7 @@ import pytest
 
 BIN = Path(sys.executable).parent
 MAY_IMPORT = {
+    "analysis": {"client"},
     "client": set(),
     "conversion": set(),
     "server": set(),
@@ -24,7 +25,7 @@ MAY_IMPORT = {
 ROOMS = sorted(MAY_IMPORT)
 COMMANDS = [
     ["serve"], ["status"], ["classify"], ["convert"], ["describe"], ["verify"],
-    ["build"], ["bench"],
+    ["build"], ["quality"], ["analyze"], ["bench"],
     ["cache", "stats"], ["cache", "invalidate"],
 ]  # fmt: skip
 
@@ -33,14 +34,25 @@ COMMANDS = [
 def test_imports_point_one_way(root: Path, room: str) -> None:
     """A room imports only the rooms that the design allows."""
     # What is published beside a model.py is named geulpi_…, too, but is no room.
-    packages = {"geulpi", *(f"geulpi_{other}" for other in ROOMS)}
+    packages = {"geulpi", "geulpi_calendar", *(f"geulpi_{other}" for other in ROOMS)}
     imported = set()
     for path in (root / room / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             imported |= {n.split(".")[0] for n in names} & packages
-    assert imported - {f"geulpi_{room}"} <= {f"geulpi_{other}" for other in MAY_IMPORT[room]}
+    own = {f"geulpi_{room}"} | ({"geulpi_calendar"} if room == "models" else set())
+    assert imported - own <= {f"geulpi_{other}" for other in MAY_IMPORT[room]}
+
+
+def test_what_triton_runs_stands_alone(root: Path) -> None:
+    """`geulpi_calendar` travels with the models: it imports no room, and no heavy library."""
+    allowed = {"numpy", "dateutil", "ortools", "geulpi_calendar", *sys.stdlib_module_names}
+    for path in (root / "models" / "src" / "geulpi_calendar").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {n.split(".")[0] for n in names} <= allowed, path
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 NEEDED = {
+    "analysis": {"geulpi_analysis/py.typed", "geulpi_analysis/report.html.j2"},
     "client": {"geulpi_client/py.typed", "geulpi_client/cli.py"},
     "conversion": {
         "geulpi_conversion/py.typed",
@@ -20,6 +21,9 @@ NEEDED = {
     },
     "models": {
         "geulpi_models/py.typed",
+        "geulpi_calendar/py.typed",
+        "geulpi_calendar/documents.py",
+        "geulpi_models/_backend/model.py",
         "geulpi_models/data/event_titles_ko.csv",
         "geulpi_models/data/event_titles_en.csv",
     },

@@ -7,12 +7,14 @@ import sys
 from importlib.metadata import version
 
 import typer
+from geulpi_analysis import AnalysisError
+from geulpi_analysis.cli import analyze
 from geulpi_client import GeulpiError
 from geulpi_client.cli import cache, classify, status
 from geulpi_conversion import ConversionError
 from geulpi_conversion.cli import convert, describe
 from geulpi_models import ModelError
-from geulpi_models.cli import build
+from geulpi_models.cli import build, quality
 from geulpi_perf import PerfError
 from geulpi_perf.cli import bench
 from geulpi_server import ServerError
@@ -20,13 +22,15 @@ from geulpi_server.cli import serve
 
 from geulpi.cli import verify
 
+ERRORS = (AnalysisError, ConversionError, GeulpiError, ModelError, PerfError, ServerError)
+
 app = typer.Typer(
     name="geulpi",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a bug shows Python's own traceback, once, unadorned
     add_completion=False,
 )
-for command in (serve, status, classify, convert, describe, verify, build, bench):
+for command in (serve, status, classify, convert, describe, verify, build, quality, analyze, bench):
     app.command()(command)
 app.add_typer(cache, name="cache")
 
@@ -49,7 +53,14 @@ def main() -> None:
     """Run the command line: 0 done, 1 failed, 2 wrong use."""
     try:
         app()
-    except (GeulpiError, ConversionError, ModelError, PerfError, ServerError) as error:
+    except (
+        AnalysisError,
+        GeulpiError,
+        ConversionError,
+        ModelError,
+        PerfError,
+        ServerError,
+    ) as error:
         print(f"geulpi: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
