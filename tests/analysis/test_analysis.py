@@ -73,6 +73,25 @@ def test_the_plan_is_made_around_what_takes_time(models: Any, root: Path) -> Non
     assert analysis.planned.title_of("no such task") == "no such task"
 
 
+def test_what_takes_no_time_is_not_in_the_way_of_a_plan(models: Any, tmp_path: Path) -> None:
+    """Transparent events and reminders of days."""
+    lines = (
+        "DTSTART:20260303T090000\nDTEND:20260303T100000\nSUMMARY:taken",
+        "DTSTART:20260303T110000\nDTEND:20260303T120000\nSUMMARY:free\nTRANSP:TRANSPARENT",
+        "DTSTART;VALUE=DATE:20260303\nSUMMARY:birthday",
+    )
+    events = "".join(f"BEGIN:VEVENT\n{line}\nEND:VEVENT\n" for line in lines)
+    path, tasks = tmp_path / "my.ics", tmp_path / "tasks.yaml"
+    path.write_text(f"BEGIN:VCALENDAR\n{events}END:VCALENDAR")
+    tasks.write_text("tasks: [{id: a, duration: 1h}]")
+    export = read_export(str(path))
+    span = chosen_span(export, Asked(), NOW)
+    plan = read_plan(tasks, time_zone="UTC", as_of=NOW)
+    analysis = analyse(models, export, span, plan=plan)
+    assert analysis.planned is not None
+    assert [event.title for event in analysis.planned.taken] == ["taken"]
+
+
 def test_the_document_is_json_with_everything(
     analysed: Analysed, weekly_pattern: Callable[..., Pattern], root: Path
 ) -> None:

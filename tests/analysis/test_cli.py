@@ -113,6 +113,13 @@ def test_the_standard_input_and_named_days(served: Any, example: Path) -> None:
     assert document["calendar"]["as_of"] == "2025-04-01T00:00:00+09:00"
 
 
+def test_as_of_is_meant_in_the_calendars_zone(served: Any, example: Path) -> None:
+    """Unless it has an offset of its own."""
+    for text in ("2025-06-01T09:00", "2025-06-01T00:00Z"):
+        document = json.loads(run(example, "--json", "--as-of", text).stdout)
+        assert document["calendar"]["as_of"] == "2025-06-01T09:00:00+09:00"
+
+
 def test_a_report_that_can_not_be_written(served: Any, example: Path, tmp_path: Path) -> None:
     """A folder is no file."""
     done = run(example, "--html", tmp_path)

@@ -86,6 +86,13 @@ def test_times_are_read_in_the_zone_that_they_name(read: Read, line: str, start:
     assert reading.problems == ()
 
 
+def test_a_known_name_wins_over_the_files_own_rules(read: Read) -> None:
+    """They are often cut, or of another year."""
+    rules = OUTLOOK_ZONE.replace("Customized Time Zone", "Asia/Tokyo")
+    reading = read(calendar(SEOUL, rules, vevent("DTSTART;TZID=Asia/Tokyo:20260702T090000")))
+    assert starts(reading) == ["07-02 09:00"]
+
+
 def test_an_unknown_zone_is_the_calendars_own_and_told_once(read: Read) -> None:
     """Start and end name it; one line says so."""
     lines = ("DTSTART;TZID=Mars/Base:20260302T090000", "DTEND;TZID=Mars/Base:20260302T100000")

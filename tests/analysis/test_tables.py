@@ -54,6 +54,7 @@ def test_every_part_is_there(full: Analysis) -> None:
         "and 2 more",
     ):  # fmt: skip
         assert words in text
+    assert "Very long title Very long t…" in text
     assert "[red]markup[/red]" in text  # titles are text, not markup
 
 

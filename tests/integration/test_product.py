@@ -171,11 +171,15 @@ def test_the_readmes_commands_work(served: Served, root: Path, home: Path) -> No
     commands = readme_commands(root)
     assert {"make serve", "make test"} <= set(commands)
     said = {c: served.run(c, root, home) for c in commands if not c.startswith("make")}
-    assert len(said) == 6
+    assert len(said) == 9
     for command, output in said.items():
         if "infer" in command:
-            label = next(o for o in json.loads(output)["outputs"] if o["name"] == "label")
-            assert label["data"] == ["health"]
+            outputs = {o["name"]: o["data"] for o in json.loads(output)["outputs"]}
+            assert outputs.get("label", ["health"]) == ["health"]
+            if "week_insights" in command:
+                assert 0 < outputs["probability"][0] < 1
+            if "schedule_optimizer" in command:
+                assert json.loads(outputs["schedule"][0])["status"] == "optimal"
         if "--json" in command:
             answers = json.loads(output)
             assert [a["title"] for a in answers] == ["치과 예약", "Standup with the platform team"]
@@ -193,8 +197,9 @@ def test_status_tells_models_and_cache(served: Served, root: Path, home: Path) -
     """`geulpi status --json` and `geulpi cache stats --json` agree on hits and misses."""
     served.run('geulpi classify "책 읽기"', root, home)
     status = json.loads(served.run("geulpi status --json", root, home))
-    (model,) = status["models"]
-    assert model["name"] == "event_classifier"
+    models = {model["name"]: model for model in status["models"]}
+    assert {"schedule_optimizer", "balance_analyzer", "week_insights"} <= models.keys()
+    model = models["event_classifier"]
     assert model["backend"] == "onnxruntime"
     assert model["ready"] is True
     assert model["versions"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,9 @@ def build(names: list[str] | None, repository: Path, *, keep: int | None = None)
         repository: the folder to publish into.
         keep: leave so many versions; None is all.
 
+    Returns:
+        One after the other, as they are asked for: what was built.
+
     Raises:
         UnknownModel: no calendar model has this name; nothing was done.
         DataNotFound: a model is trained on data that is not here; nothing was done.
@@ -75,6 +78,10 @@ def build(names: list[str] | None, repository: Path, *, keep: int | None = None)
     if missing := [name for name in wanted if name in FROM_DIARIES and diaries() is None]:
         others = [name for name in MODELS if name not in FROM_DIARIES]
         raise DataNotFound.to_train(missing, others)
+    return _built(wanted, repository, keep)
+
+
+def _built(wanted: Sequence[str], repository: Path, keep: int | None) -> Iterator[Built]:
     published: set[str] = set()
     for name in wanted:
         # Rows are few and trees many: threads that wait for each other cost more than they give.

@@ -1,4 +1,4 @@
-"""How good the calendar models are on real data that they never saw, beside a baseline."""
+"""How good the calendar models are on real data, beside a baseline."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ def page(figures: Mapping[str, list[Figure]]) -> str:
     lines = [
         "# Quality",
         "",
-        "Written by `geulpi quality`, on real data that nothing was trained on; the models' cards,",
-        "[models/README.md](../models/README.md), say what the figures mean and what they do not.",
+        "Written by `geulpi quality`, on real data of which no row was trained on. Settings were chosen",
+        "with some of it in sight: the models' cards, [models/README.md](../models/README.md), say of",
+        "each figure how far it holds for other data.",
     ]
     for model, rows in figures.items():
         lines += [
@@ -70,7 +71,14 @@ def _event_classifier(data: Path) -> Iterator[Figure]:
     name = event_classifier.NAME
 
     def figure(what: str, on: str, value: float, baseline: float, aim: str) -> Figure:
-        return Figure(name, what, f"{on} real titles", value, baseline, aim)
+        return Figure(
+            name,
+            what,
+            f"{on} real titles, at hand while settings were chosen",
+            value,
+            baseline,
+            aim,
+        )
 
     strict, lenient = "macro accuracy, main label", "macro accuracy, either label"
     on = str(found.rows)

@@ -112,8 +112,9 @@ def quality(
         ]
         print(json.dumps(documents, ensure_ascii=False))
         return
-    table = Table("model", "figure", "on", "value", "baseline", "aim")
-    for one in rows:
-        baseline = "" if math.isnan(one.baseline) else f"{one.baseline:.3f}"
-        table.add_row(one.model, one.what, one.on, f"{one.value:.3f}", baseline, one.aim)
-    Console().print(table)
+    for name, part in figures.items():
+        table = Table("figure", "on", "value", "baseline", "aim", title=name, title_justify="left")
+        for one in part:
+            baseline = "" if math.isnan(one.baseline) else f"{one.baseline:.3f}"
+            table.add_row(one.what, one.on, f"{one.value:.3f}", baseline, one.aim)
+        Console().print(table)
