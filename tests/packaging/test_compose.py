@@ -36,6 +36,15 @@ def test_the_committed_repository_is_mounted_read_only(compose: dict, root: Path
     assert f"--model-repository={target}" in compose["services"]["triton"]["command"]
 
 
+def test_the_container_gets_the_solver_that_is_locked(compose: dict, root: Path) -> None:
+    """Plans are the same in both homes: the same OR-tools, on Triton's own image."""
+    build = compose["services"]["triton"]["build"]
+    (solver,) = re.findall(r"ortools==([\d.]+)", build["dockerfile_inline"])
+    assert f"\nortools=={solver} " in (root / "requirements.lock").read_text()
+    assert "FROM nvcr.io/nvidia/tritonserver:${TRITON_TAG}" in build["dockerfile_inline"]
+    assert build["args"]["TRITON_TAG"] == "${TRITON_TAG:-26.09-py3}"
+
+
 def test_the_flags_are_tritons_own(compose: dict) -> None:
     """Every flag is one that the real tritonserver knows, and the same APIs are closed."""
     flags = compose["services"]["triton"]["command"][1:]

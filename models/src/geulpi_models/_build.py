@@ -20,7 +20,7 @@ from geulpi_models._entries import (
     pattern_detector,
     schedule_optimizer,
 )
-from geulpi_models._errors import DataNotFound, UnknownModel
+from geulpi_models._errors import DataNotFound, StepsMissing, UnknownModel
 
 __all__ = ["MODELS", "Built", "build", "evaluation_data"]
 
@@ -70,6 +70,7 @@ def build(names: list[str] | None, repository: Path, *, keep: int | None = None)
     Raises:
         UnknownModel: no calendar model has this name; nothing was done.
         DataNotFound: a model is trained on data that is not here; nothing was done.
+        StepsMissing: an ensemble is to be built whose steps are not there.
     """
     wanted = list(dict.fromkeys(names or MODELS))
     for name in wanted:
@@ -94,9 +95,12 @@ def _built(wanted: Sequence[str], repository: Path, keep: int | None) -> Iterato
         }
         published |= folders.keys()
         if name in ENSEMBLES:
+            steps = [step.model for step in ENSEMBLES[name].steps]
+            if absent := [step for step in steps if not (repository / step).is_dir()]:
+                raise StepsMissing(name, absent, repository)
             folders[name] = publish(ENSEMBLES[name], repository, keep=keep)
             published.add(name)
-            served = " → ".join(step.model for step in ENSEMBLES[name].steps)
+            served = " → ".join(steps)
         else:
             served = made.parts[0].backend
         yield Built(name, served, made.training_rows, folders)

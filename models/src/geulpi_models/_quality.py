@@ -45,9 +45,9 @@ def page(figures: Mapping[str, list[Figure]]) -> str:
     lines = [
         "# Quality",
         "",
-        "Written by `geulpi quality`, on real data of which no row was trained on. Settings were chosen",
-        "with some of it in sight: the models' cards, [models/README.md](../models/README.md), say of",
-        "each figure how far it holds for other data.",
+        "Written by `geulpi quality`, on real data of which no row was trained on. Settings were",
+        "chosen with some of it in sight: [the models' cards](../models/README.md) say of each",
+        "figure how far it holds for other data.",
     ]
     for model, rows in figures.items():
         lines += [
