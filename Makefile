@@ -26,7 +26,7 @@ serve: $(STAMP) ## start Triton and Valkey with the models, until Ctrl-C
 	@exec $(BIN)/geulpi serve
 
 test: $(STAMP) ## run every test, on real servers
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest  # threads that wait for each other on few cores cost minutes
 
 coverage: $(STAMP) ## convert and serve every estimator and many pipelines; write docs/coverage.md
 	@PYTHONPATH=tests $(BIN)/python -m breadth

@@ -283,9 +283,7 @@ def search(
         tuple(cell for cell, literal in starts.items() if solver.boolean_value(literal))
         for starts in built.starts
     )
-    return Outcome(
-        uses, solver.objective_value, solver.best_objective_bound, status == "OPTIMAL"
-    )
+    return Outcome(uses, solver.objective_value, solver.best_objective_bound, status == "OPTIMAL")
 
 
 def cells_used(item: Item | SplitItem, use: Use) -> Mapping[int, None]:
