@@ -1,11 +1,29 @@
-"""What is to be planned: a row of the tensor `problem`, checked at the edge."""
+"""What is to be planned: a row of the tensor `problem`, checked at the edge.
+
+    {"time_zone": "Asia/Seoul",
+     "window": {"start": "2026-03-02T00:00:00+09:00", "end": "2026-03-09T00:00:00+09:00"},
+     "tasks": [{"id": "report", "title": "Report", "duration_minutes": 90,
+                "deadline": "2026-03-05T18:00:00+09:00", "earliest": null, "priority": 4,
+                "category": "work", "splittable": true, "min_chunk_minutes": 30,
+                "preferred": [{"days": ["MO", "TU"], "start": "09:00", "end": "12:00"}],
+                "forbidden": [], "depends_on": ["data"], "attendees": ["ana"]}],
+     "busy": [{"start": "2026-03-02T10:00:00+09:00", "end": "2026-03-02T11:00:00+09:00",
+               "attendee": null}],
+     "working_hours": {"MO": [["09:00", "18:00"]]}, "breaks": [["12:00", "13:00"]],
+     "buffer_minutes": 0, "history": [], "step_minutes": 15, "time_limit_s": 2.0, "seed": 0}
+
+Required are `time_zone`, `window`, `tasks`, and of a task `id` and `duration_minutes`. Hours are of
+the zone's wall clock. A busy time without an attendee is the user's own. `history` holds events as
+the calendar document has them.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
@@ -25,6 +43,9 @@ MAX_TASKS: Final = 200
 MAX_BUSY: Final = 5_000
 MAX_WINDOW_DAYS: Final = 60
 DAY_MINUTES: Final = 24 * 60
+DAY_S: Final = 86_400
+DEFAULT_STEP_MINUTES: Final = 15
+DEFAULT_LIMIT_S: Final = 2.0
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _OFFICE: Final = {day: [["09:00", "18:00"]] for day in DAYS[:5]}
 
@@ -40,44 +61,49 @@ class ClockRange:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """A time that is taken, in absolute minutes; whose, None is the user's own."""
+    """A time that is taken, and whose it is; None is the user's own."""
 
-    start: float
-    end: float
+    start: int
+    end: int
     attendee: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task; moments are absolute minutes (of the Unix epoch), None where there is no limit."""
+    """What needs time; `deadline` and `earliest` are None where there is no limit."""
 
     id: str
     title: str
-    minutes: float
-    deadline: float | None
-    earliest: float | None
+    seconds: int
+    deadline: int | None
+    earliest: int | None
     priority: int
     category: str | None
     preferred: tuple[ClockRange, ...]
     forbidden: tuple[ClockRange, ...]
     splittable: bool
-    min_chunk: float
+    min_chunk: int
     depends_on: tuple[str, ...]
     attendees: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Tasks, and what they must fit into; moments are absolute minutes (of the Unix epoch)."""
+    """Tasks, and what they must fit into.
+
+    Moments are whole seconds of the Unix epoch, lengths whole seconds. What the document tells in
+    fractions is rounded so that nothing overlaps: busy times outwards, the window and its limits
+    inwards, lengths up.
+    """
 
     zone: tzinfo
-    start: float
-    end: float
+    start: int
+    end: int
     tasks: tuple[Task, ...]
     busy: tuple[Busy, ...]
     working: tuple[ClockRange, ...]
     breaks: tuple[ClockRange, ...]
-    buffer: float
+    buffer: int
     history: tuple[CalendarEvent, ...]
     step: int
     time_limit_s: float
@@ -116,26 +142,21 @@ def parse_problem(raw: bytes | str) -> Problem:
             _clock_range(pair, f"breaks[{i}]", frozenset(range(7)))
             for i, pair in enumerate(_listed(document.get("breaks"), "breaks", 100))
         ),
-        buffer=_number(document, "buffer_minutes", "", 0, most=DAY_MINUTES, default=0),
+        buffer=_seconds(document, "buffer_minutes", "", 0, most=DAY_MINUTES, default=0),
         history=parse_events([] if history is None else history, "history", zone),
-        step=int(_number(document, "step_minutes", "", 1, most=60, default=15, whole=True)),
-        time_limit_s=_number(document, "time_limit_s", "", 0.01, most=60, default=2.0),
-        seed=int(_number(document, "seed", "", 0, most=2**31 - 1, default=0, whole=True)),
+        step=60 * _whole(document, "step_minutes", "", 1, 60, default=DEFAULT_STEP_MINUTES),
+        time_limit_s=_number(document, "time_limit_s", "", 0.01, most=60, default=DEFAULT_LIMIT_S),
+        seed=_whole(document, "seed", "", 0, 2**31 - 1, default=0),
     )
 
 
-def absolute(moment: datetime) -> float:
-    """Return a moment in minutes of the Unix epoch."""
-    return moment.timestamp() / 60
-
-
-def _window(row: Any, zone: tzinfo) -> tuple[float, float]:
+def _window(row: Any, zone: tzinfo) -> tuple[int, int]:
     if not isinstance(row, dict):
         raise InvalidDocument("window", row, "an object with start and end")
     known_fields(row, {"start", "end"}, "window.")
-    start = absolute(parse_moment(row.get("start"), "window.start", zone))
-    end = absolute(parse_moment(row.get("end"), "window.end", zone))
-    if not start < end <= start + MAX_WINDOW_DAYS * DAY_MINUTES:
+    start = math.ceil(parse_moment(row.get("start"), "window.start", zone).timestamp())
+    end = math.floor(parse_moment(row.get("end"), "window.end", zone).timestamp())
+    if not start < end <= start + MAX_WINDOW_DAYS * DAY_S:
         expected = f"a moment after {row['start']}, at most {MAX_WINDOW_DAYS} days later"
         raise InvalidDocument("window.end", row["end"], expected)
     return start, end
@@ -160,21 +181,22 @@ def _task(row: Any, field: str, zone: tzinfo) -> Task:
         raise InvalidDocument(f"{field}.category", category, f"one of {', '.join(CATEGORIES)}")
     if not isinstance(splittable, bool):
         raise InvalidDocument(f"{field}.splittable", splittable, "true or false")
-    most = MAX_WINDOW_DAYS * DAY_MINUTES
-    if row.get("duration_minutes") is None:
-        raise InvalidDocument(f"{field}.duration_minutes", None, "minutes above 0")
+    deadline, earliest = (
+        None if row.get(name) is None else parse_moment(row[name], f"{field}.{name}", zone)
+        for name in ("deadline", "earliest")
+    )
     return Task(
         id=identity,
         title=title,
-        minutes=_number(row, "duration_minutes", f"{field}.", 0.01, most=most, default=0),
-        deadline=_moment(row.get("deadline"), f"{field}.deadline", zone),
-        earliest=_moment(row.get("earliest"), f"{field}.earliest", zone),
-        priority=int(_number(row, "priority", f"{field}.", 1, most=5, default=3, whole=True)),
+        seconds=_seconds(row, "duration_minutes", f"{field}.", 0.01),
+        deadline=None if deadline is None else math.floor(deadline.timestamp()),
+        earliest=None if earliest is None else math.ceil(earliest.timestamp()),
+        priority=_whole(row, "priority", f"{field}.", 1, 5, default=3),
         category=category,
         preferred=_ranges(row.get("preferred"), f"{field}.preferred"),
         forbidden=_ranges(row.get("forbidden"), f"{field}.forbidden"),
         splittable=splittable,
-        min_chunk=_number(row, "min_chunk_minutes", f"{field}.", 1, most=most, default=30),
+        min_chunk=_seconds(row, "min_chunk_minutes", f"{field}.", 1, default=30),
         depends_on=_texts(row.get("depends_on"), f"{field}.depends_on"),
         attendees=_texts(row.get("attendees"), f"{field}.attendees"),
     )
@@ -203,8 +225,8 @@ def _busy(row: Any, field: str, zone: tzinfo) -> Busy:
     if not isinstance(row, dict):
         raise InvalidDocument(field, row, "an object with start and end")
     known_fields(row, {"start", "end", "attendee"}, f"{field}.")
-    start = absolute(parse_moment(row.get("start"), f"{field}.start", zone))
-    end = absolute(parse_moment(row.get("end"), f"{field}.end", zone))
+    start = math.floor(parse_moment(row.get("start"), f"{field}.start", zone).timestamp())
+    end = math.ceil(parse_moment(row.get("end"), f"{field}.end", zone).timestamp())
     attendee = row.get("attendee")
     if end < start:
         raise InvalidDocument(f"{field}.end", row["end"], f"the start ({row['start']}) or later")
@@ -256,10 +278,6 @@ def _clock(text: Any, field: str) -> int:
     return int(found[1]) * 60 + int(found[2])
 
 
-def _moment(text: Any, field: str, zone: tzinfo) -> float | None:
-    return None if text is None else absolute(parse_moment(text, field, zone))
-
-
 def _listed(rows: Any, field: str, most: int) -> list[Any]:
     if rows is None and field != "tasks":
         return []
@@ -278,6 +296,19 @@ def _texts(rows: Any, field: str) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def _seconds(
+    row: Mapping[str, Any],
+    name: str,
+    prefix: str,
+    least: float,
+    *,
+    most: float = MAX_WINDOW_DAYS * DAY_MINUTES,
+    default: float | None = None,
+) -> int:
+    """Return minutes as seconds, rounded up."""
+    return math.ceil(round(_number(row, name, prefix, least, most=most, default=default) * 60, 6))
+
+
 def _number(
     row: Mapping[str, Any],
     name: str,
@@ -285,14 +316,22 @@ def _number(
     least: float,
     *,
     most: float,
-    default: float,
-    whole: bool = False,
+    default: float | None,
 ) -> float:
+    value = row.get(name)
+    if value is None and default is not None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise InvalidDocument(f"{prefix}{name}", value, f"a number from {least:g} to {most:g}")
+    return float(value)
+
+
+def _whole(
+    row: Mapping[str, Any], name: str, prefix: str, least: int, most: int, *, default: int
+) -> int:
     value = row.get(name)
     if value is None:
         return default
-    kinds = int if whole else int | float
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-        what = "a whole number" if whole else "a number"
-        raise InvalidDocument(f"{prefix}{name}", value, f"{what} from {least:g} to {most:g}")
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidDocument(f"{prefix}{name}", value, f"a whole number from {least} to {most}")
+    return value

@@ -1,293 +1,327 @@
 """The search: a time-indexed model for OR-tools' CP-SAT.
 
-Time is cut into cells; an item has a boolean for each cell that it may begin in, one that may be
-split for each cell that it may use. What excludes what is said for each cell, which makes the
-linear relaxation strong (Sousa & Wolsey 1992, "A time indexed formulation of non-preemptive single
-machine scheduling problems"): 20 tasks of a week in quarters of an hour are proven in 0.06 s, where
-interval variables alone take seconds. Where cells are so fine that this grows out of hand, interval
-variables take its place.
+Time is cut into cells, and an item has a boolean for each run of cells that it may take. What
+excludes what is said cell by cell, which makes the linear relaxation strong (Sousa & Wolsey 1992,
+"A time indexed formulation of non-preemptive single machine scheduling problems"), and so is
+precedence (Christofides, Alvarez-Valdes & Tamarit 1987, "Project scheduling with resource
+constraints: a branch and bound approach").
+
+The protobuf is written directly: `cp_model` would import pandas into each process that serves.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from ortools.sat.python import cp_model
+from ortools.sat import cp_model_pb2, sat_parameters_pb2
+from ortools.sat.python import cp_model_helper
 
-__all__ = ["Item", "Model", "Outcome", "SplitItem", "Use", "cells_used", "search"]
+__all__ = ["Item", "Model", "Outcome", "Part", "Use", "joined", "search", "thinned", "worth_of"]
+
+Use: TypeAlias = tuple[int, ...]
+"""The places of an item's chosen parts, in order of their starts; () is not placed."""
+
+_FOUND: Final = (cp_model_pb2.OPTIMAL, cp_model_pb2.FEASIBLE)
 
 
-MOST_COVERED: Final = 100_000  # pairs of a start and a cell that it takes
+class Part(NamedTuple):
+    """Cells in a row that an item may take.
+
+    Attributes:
+        start: the first cell.
+        size: how many cells of the item it does.
+        end: the first cell that others may use again.
+        value: what it is worth to take it.
+        lack: seconds that are missing in the last of its cells.
+    """
+
+    start: int
+    size: int
+    end: int
+    value: int
+    lack: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
-    """Something that takes cells in a row.
+    """Something to be placed.
 
     Attributes:
-        starts: the cells that it may begin in, in order.
-        values: what it is worth to begin there.
-        length: how many cells it takes.
+        parts: what it may take, in order of start and size.
+        total: the sizes of those taken add up to it.
         placed: what it is worth to place it at all.
+        most_parts: so many at most.
+        spare: the lacks of those taken add up to at most so many seconds.
         needs: units of each resource.
+        complete: whether `parts` are all that it could take.
     """
 
-    starts: Sequence[int]
-    values: Sequence[int]
-    length: int
-    placed: int
-    needs: tuple[int, ...] = (1,)
-
-
-@dataclass(frozen=True)
-class SplitItem:
-    """Something that may be done in runs of cells.
-
-    Attributes:
-        cells: those that it may use, in order.
-        values: what each is worth; the mean of those used counts.
-        total: how many it takes.
-        shortest: the fewest cells of a run.
-        trail: cells after a run that nothing else may use.
-        placed: what it is worth to place it at all.
-        run_cost: what each run costs.
-    """
-
-    cells: Sequence[int]
-    values: Sequence[int]
+    parts: Sequence[Part]
     total: int
-    shortest: int
-    trail: int
     placed: int
-    run_cost: int
+    most_parts: int = 1
+    spare: int = 0
+    needs: tuple[int, ...] = (1,)
+    complete: bool = True
 
 
-Use = tuple[int, ...]
-"""The cells of a placed item: its first one, or all of a split item's; () is not placed."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """The best uses that were found, one for each item; their worth, and what none can exceed."""
+    """The best uses that were found, one for each item, and the worth that none can exceed.
+
+    `proven` says that they are as near to it as was asked for. `effort` is in CP-SAT's
+    deterministic seconds.
+    """
 
     uses: tuple[Use, ...]
-    objective: float
+    objective: int
     bound: float
     proven: bool
+    effort: float
 
 
-@dataclass
+def worth_of(item: Item, use: Use) -> int:
+    """Return what a use is worth."""
+    return item.placed + sum(item.parts[place].value for place in use) if use else 0
+
+
+def joined(item: Item, use: Use) -> Use:
+    """Return a use with one part in place of those that follow each other without a pause."""
+    if len(use) < 2:
+        return use
+    places = {(part.start, part.size): place for place, part in enumerate(item.parts)}
+    found: list[int] = []
+    for place in use:
+        part = item.parts[place]
+        if found:
+            last = item.parts[found[-1]]
+            both = places.get((last.start, last.size + part.size))
+            if last.end == part.start == last.start + last.size and both is not None:
+                found[-1] = both
+                continue
+        found.append(place)
+    return tuple(found)
+
+
+def thinned(items: Sequence[Item], uses: Sequence[Use], every: int) -> list[Item]:
+    """Return items with every n-th of their parts, and those in use."""
+    kept = []
+    for item, use in zip(items, uses, strict=True):
+        places = sorted({*range(0, len(item.parts), every), *use})
+        kept.append(replace(item, parts=[item.parts[place] for place in places], complete=False))
+    return kept
+
+
 class Model:
     """Items, one after the other where `before` says so, within what the resources hold.
 
-    `starts` are the booleans of each item by cell, for what a caller wants to add.
+    Args:
+        items: what may be placed.
+        before: pairs of places in `items`; the second begins after the first has ended, and is
+            placed only if the first is.
+        capacities: units of each resource.
+        hint: uses to begin the search with.
+        required: whether every item must be placed.
     """
 
-    items: Sequence[Item | SplitItem]
-    before: Sequence[tuple[int, int]] = ()
-    capacities: tuple[int, ...] = (1,)
-    model: cp_model.CpModel = field(default_factory=cp_model.CpModel)
-    starts: list[dict[int, Any]] = field(default_factory=list)
-    placed: list[Any] = field(default_factory=list)
+    def __init__(
+        self,
+        items: Sequence[Item],
+        before: Sequence[tuple[int, int]] = (),
+        *,
+        capacities: tuple[int, ...] = (1,),
+        hint: Sequence[Use] | None = None,
+        required: bool = False,
+    ) -> None:
+        self.items = items
+        self.proto: Any = cp_model_pb2.CpModelProto()
+        self.parts: list[list[int]] = []
+        """The literals of each item's parts."""
+        self._placed: list[int] = []
+        self._begun: dict[int, list[int]] = {}
+        self._covers: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+        self._hint = hint
+        for place in range(len(items)):
+            self._add(place)
+        if required:
+            for placed in self._placed:
+                self._clause([placed])
+        for (resource, _), covers in self._covers.items():
+            self._exclude(covers, capacities[resource])
+        for first, second in before:
+            self._order(first, second)
+        self.proto.objective.scaling_factor = -1.0  # CP-SAT minimises
 
-    def __post_init__(self) -> None:
-        """Build the model."""
-        self._terms: list[Any] = []
-        self._weights: list[int] = []
-        self._runs: list[dict[int, Any]] = []
-        self._cover: dict[tuple[int, int], list[tuple[Any, int]]] = defaultdict(list)
-        self._intervals: list[list[tuple[Any, int]]] = [[] for _ in self.capacities]
-        covered = sum(len(i.starts) * i.length for i in self.items if isinstance(i, Item))
-        self.fine = covered > MOST_COVERED
-        for item in self.items:
-            if isinstance(item, Item):
-                self._add_item(item)
-            else:
-                self._add_split(item)
-        if self.fine:
-            self._exclude_by_intervals()
+    def at_most_one(self, literals: Sequence[int]) -> None:
+        """Let at most one of some literals hold."""
+        if len(literals) > 1:
+            self.proto.constraints.add().at_most_one.literals.extend(literals)
+
+    def _clause(self, literals: Sequence[int]) -> None:
+        self.proto.constraints.add().bool_or.literals.extend(literals)
+
+    def _linear(self, literals: Sequence[int], factors: Sequence[int], most: int) -> None:
+        """Let a weighted sum be at most so much."""
+        self._within(literals, factors, -(1 << 40), most)
+
+    def _within(
+        self, literals: Sequence[int], factors: Sequence[int], least: int, most: int
+    ) -> None:
+        linear = self.proto.constraints.add().linear
+        linear.vars.extend(literals)
+        linear.coeffs.extend(factors)
+        linear.domain.extend((least, most))
+
+    def _boolean(self, hinted: bool, worth: int = 0) -> int:
+        literal = len(self.proto.variables)
+        self.proto.variables.add().domain.extend((0, 1))
+        if worth:
+            self.proto.objective.vars.append(literal)
+            self.proto.objective.coeffs.append(-worth)
+        if self._hint is not None:
+            self.proto.solution_hint.vars.append(literal)
+            self.proto.solution_hint.values.append(int(hinted))
+        return literal
+
+    def _hinted(self, place: int) -> list[Part]:
+        if self._hint is None:
+            return []
+        return [self.items[place].parts[part] for part in self._hint[place]]
+
+    def _add(self, place: int) -> None:
+        item, hinted = self.items[place], set(self._hinted(place))
+        placed = self._boolean(bool(hinted), item.placed)
+        needs = [(resource, need) for resource, need in enumerate(item.needs) if need]
+        parts = []
+        for part in item.parts:
+            parts.append(literal := self._boolean(part in hinted, part.value))
+            for resource, need in needs:
+                for cell in range(part.start, part.end):
+                    self._covers[resource, cell].append((literal, need))
+        if item.most_parts == 1:
+            self.proto.constraints.add().exactly_one.literals.extend([*parts, ~placed])
         else:
-            self._exclude_by_cells()
-        self._begun: dict[int, list[Any]] = {}
-        for first, second in self.before:
-            self._add_before(first, second)
-        self.model.maximize(cp_model.LinearExpr.weighted_sum(self._terms, self._weights))
+            sizes = [part.size for part in item.parts]
+            self._within([*parts, placed], [*sizes, -item.total], 0, 0)
+            ones = [1] * len(parts)
+            self._linear([*parts, placed], [*ones, -item.most_parts], 0)
+            lacks = [part.lack for part in item.parts]
+            if sum(lacks) > item.spare:
+                self._linear(parts, lacks, item.spare)
+        self.parts.append(parts)
+        self._placed.append(placed)
 
-    def _exclude_by_cells(self) -> None:
-        for (resource, _), uses in self._cover.items():
-            capacity = self.capacities[resource]
-            if all(need == capacity for _, need in uses):
-                if len(uses) > 1:
-                    self.model.add_at_most_one([literal for literal, _ in uses])
-            elif sum(need for _, need in uses) > capacity:
-                literals, needs = zip(*uses, strict=True)
-                self.model.add(cp_model.LinearExpr.weighted_sum(literals, needs) <= capacity)
+    def _exclude(self, covers: Sequence[tuple[int, int]], capacity: int) -> None:
+        literals, needs = zip(*covers, strict=True)
+        if all(2 * need > capacity for need in needs):
+            self.at_most_one(literals)
+        elif sum(needs) > capacity:
+            self._linear(literals, needs, capacity)
 
-    def _exclude_by_intervals(self) -> None:
-        for (resource, cell), uses in self._cover.items():  # those of split items
-            self._intervals[resource] += [
-                (self.model.new_optional_fixed_size_interval_var(cell, 1, literal, ""), need)
-                for literal, need in uses
-            ]
-        for capacity, uses in zip(self.capacities, self._intervals, strict=True):
-            if not uses:
-                continue
-            intervals, needs = zip(*uses, strict=True)
-            if all(need == capacity for need in needs):
-                self.model.add_no_overlap(intervals)
-            else:
-                self.model.add_cumulative(intervals, needs, capacity)
-
-    def hint(self, uses: Sequence[Use]) -> None:
-        """Tell the search of a solution."""
-        for use, starts, runs, placed in zip(
-            uses, self.starts, self._runs, self.placed, strict=True
-        ):
-            used = set(use)
-            self.model.add_hint(placed, bool(use))
-            for cell, literal in starts.items():
-                self.model.add_hint(literal, cell in used)
-            for cell, literal in runs.items():
-                self.model.add_hint(literal, cell in used and cell - 1 not in used)
-
-    def _worth(self, literal: Any, value: int) -> None:
-        if value:
-            self._terms.append(literal)
-            self._weights.append(value)
-
-    def _add_item(self, item: Item) -> None:
-        placed = self.model.new_bool_var("")
-        starts = {}
-        for cell, value in zip(item.starts, item.values, strict=True):
-            starts[cell] = literal = self.model.new_bool_var("")
-            self._worth(literal, value)
-            for resource, need in enumerate(item.needs):
-                if need and not self.fine:
-                    for covered in range(cell, cell + item.length):
-                        self._cover[resource, covered].append((literal, need))
-        self.model.add_exactly_one([*starts.values(), ~placed])
-        self._worth(placed, item.placed)
-        self.placed.append(placed)
-        self.starts.append(starts)
-        self._runs.append({})
-        if self.fine and starts:
-            self._add_interval(item, starts, placed)
-
-    def _add_interval(self, item: Item, starts: Mapping[int, Any], placed: Any) -> None:
-        domain = cp_model.Domain.from_values(list(starts))
-        start = self.model.new_int_var_from_domain(domain, "")
-        for cell, literal in starts.items():
-            self.model.add(start == cell).only_enforce_if(literal)
-        interval = self.model.new_optional_fixed_size_interval_var(start, item.length, placed, "")
-        for resource, need in enumerate(item.needs):
-            if need:
-                self._intervals[resource].append((interval, need))
-
-    def _add_split(self, item: SplitItem) -> None:
-        model = self.model
-        placed = model.new_bool_var("")
-        cells = {cell: model.new_bool_var("") for cell in item.cells}
-        runs = {}
-        for cell, value in zip(item.cells, item.values, strict=True):
-            self._worth(cells[cell], value // item.total)
-            runs[cell] = begins = model.new_bool_var("")
-            self._worth(begins, -item.run_cost)
-            # A run begins where a cell is used and the one before it is not.
-            earlier = cells.get(cell - 1)
-            if earlier is None:
-                model.add(begins == cells[cell])
-            else:
-                model.add_bool_or([~cells[cell], earlier, begins])
-                model.add_implication(begins, cells[cell])
-                model.add_implication(begins, ~earlier)
-            for follower in range(cell + 1, cell + item.shortest):
-                if follower not in cells:
-                    model.add(begins == 0)
-                    break
-                model.add_implication(begins, cells[follower])
-        model.add(cp_model.LinearExpr.sum(list(cells.values())) == item.total * placed)
-        for cell in sorted({c + j for c in item.cells for j in range(item.trail + 1)}):
-            near = [cells[c] for c in range(cell - item.trail, cell + 1) if c in cells]
-            taken = near[0]
-            if len(near) > 1:
-                taken = model.new_bool_var("")
-                for literal in near:
-                    model.add_implication(literal, taken)
-            self._cover[0, cell].append((taken, 1))
-        self._worth(placed, item.placed)
-        self.placed.append(placed)
-        self.starts.append(cells)
-        self._runs.append(runs)
-
-    def _add_before(self, first: int, second: int) -> None:
-        """Let `second` begin only when `first` has ended, and be placed only if it is."""
-        self.model.add_implication(self.placed[second], self.placed[first])
-        earlier = self.items[first]
-        if isinstance(earlier, Item):
-            begun = self._begun_by(first)
-            for cell, literal in self._first_uses(second):
-                at = bisect_right(earlier.starts, cell - earlier.length) - 1
-                self.model.add_implication(literal, begun[at] if at >= 0 else False)
+    def _order(self, first: int, second: int) -> None:
+        """Let an item begin only when another has ended."""
+        if not self.parts[second]:
             return
-        cells = self.starts[first]
-        for cell, literal in self._first_uses(second):
-            done = [used for c, used in cells.items() if c < cell]
-            self.model.add(cp_model.LinearExpr.sum(done) >= earlier.total).only_enforce_if(literal)
+        if self.items[second].most_parts == 1:
+            starts = [part.start for part in self.items[second].parts]
+            begun = [[literal] for literal in self._begun_by(second)]
+        else:
+            at: dict[int, list[int]] = defaultdict(list)
+            for part, literal in zip(self.items[second].parts, self.parts[second], strict=True):
+                at[part.start].append(literal)
+            starts, begun = list(at), list(at.values())
+        for literals, done in zip(begun, self._done_by(first, starts), strict=True):
+            if done is None:
+                for literal in literals:
+                    self._clause([~literal])
+            else:
+                self.at_most_one([*literals, ~done])
 
-    def _first_uses(self, place: int) -> list[tuple[int, Any]]:
-        """Return literals that hold from the cell on where an item begins, by that cell."""
-        item = self.items[place]
-        if isinstance(item, Item):
-            return list(zip(item.starts, self._begun_by(place), strict=True))
-        return list(self.starts[place].items())
-
-    def _begun_by(self, place: int) -> list[Any]:
-        """Return for each start of an item whether it begins there or earlier."""
+    def _begun_by(self, place: int) -> list[int]:
+        """Return for each part whether it or an earlier one is taken, of an item that takes one."""
         if place not in self._begun:
-            begun: list[Any] = []
-            for literal in self.starts[place].values():
-                now = self.model.new_bool_var("")
-                self.model.add(now == (begun[-1] + literal if begun else literal))
+            hinted = self._hinted(place)
+            begun = self.parts[place][:1]
+            for part, literal in zip(
+                self.items[place].parts[1:], self.parts[place][1:], strict=True
+            ):
+                now = self._boolean(bool(hinted) and hinted[0].start <= part.start)
+                self._within([now, begun[-1], literal], [1, -1, -1], 0, 0)
                 begun.append(now)
             self._begun[place] = begun
         return self._begun[place]
 
+    def _done_by(self, place: int, cells: Sequence[int]) -> list[int | None]:
+        """Return for cells in order a literal that holds only if an item has ended before it.
+
+        None where it can't have.
+        """
+        item = self.items[place]
+        ends = [part.end for part in item.parts]
+        if item.most_parts == 1:
+            begun = self._begun_by(place)
+            found = [bisect_right(ends, cell) - 1 for cell in cells]
+            return [begun[at] if at >= 0 else None for at in found]
+        if not cells:
+            return []
+        hinted = self._hinted(place)
+        done = [self._boolean(bool(hinted) and hinted[-1].end <= cell) for cell in cells]
+        for earlier, later in zip(done, [*done[1:], self._placed[place]], strict=True):
+            self._clause([~earlier, later])
+        for end, literal in zip(ends, self.parts[place], strict=True):
+            at = bisect_left(cells, end) - 1
+            if at >= 0:
+                self._clause([~literal, ~done[at]])
+        return list(done)
+
 
 def search(
-    built: Model,
+    model: Model,
     *,
     seconds: float,
-    seed: int,
+    seed: int = 0,
     absolute_gap: float = 0.0,
+    effort: float | None = None,
 ) -> Outcome | None:
-    """Return the best that is found within a time; None if that is nothing.
+    """Return the best that is found; None if that is nothing.
 
-    One worker: the same seed gives the same answer wherever the search ends by itself.
+    One worker, so the same model, seed and effort give the same answer unless the time runs out.
+
+    Args:
+        model: what to search.
+        seconds: of the wall clock.
+        seed: of CP-SAT's random choices.
+        absolute_gap: a worth so near to the best is as good as it.
+        effort: the limit in CP-SAT's deterministic seconds; None is no limit.
     """
-    solver = cp_model.CpSolver()
-    parameters = solver.parameters
-    parameters.num_workers = 1
-    parameters.random_seed = seed
-    parameters.max_time_in_seconds = max(0.001, seconds)
-    parameters.linearization_level = 1 if built.fine else 2
-    parameters.absolute_gap_limit = absolute_gap
-    solver.solve(built.model)
-    status = solver.status_name()
-    if status not in {"OPTIMAL", "FEASIBLE"}:
-        return None
-    uses = tuple(
-        tuple(cell for cell, literal in starts.items() if solver.boolean_value(literal))
-        for starts in built.starts
+    parameters = sat_parameters_pb2.SatParameters(
+        num_workers=1,
+        random_seed=seed,
+        max_time_in_seconds=max(seconds, 0.001),
+        linearization_level=2,
+        max_presolve_iterations=1,
+        cp_model_probing_level=0,
+        absolute_gap_limit=absolute_gap,
     )
-    return Outcome(uses, solver.objective_value, solver.best_objective_bound, status == "OPTIMAL")
-
-
-def cells_used(item: Item | SplitItem, use: Use) -> Mapping[int, None]:
-    """Return the cells that a use takes from others, in order."""
-    if isinstance(item, Item):
-        return dict.fromkeys(range(use[0], use[0] + item.length)) if use else {}
-    return dict.fromkeys(cell + j for cell in use for j in range(item.trail + 1))
+    if effort is not None:
+        parameters.max_deterministic_time = effort
+    wrapper = cp_model_helper.SolveWrapper()
+    wrapper.set_parameters(parameters)
+    response: Any = wrapper.solve(model.proto)  # type: ignore[no-untyped-call]
+    if response.status not in _FOUND:
+        return None
+    values = response.solution
+    return Outcome(
+        uses=tuple(
+            tuple(place for place, literal in enumerate(parts) if values[literal])
+            for parts in model.parts
+        ),
+        objective=round(response.objective_value),
+        bound=response.best_objective_bound,
+        proven=response.status == cp_model_pb2.OPTIMAL,
+        effort=response.deterministic_time,
+    )

@@ -1,11 +1,15 @@
-"""When a task may be done: spans of absolute minutes, and the cells of the grid within them."""
+"""When a task may be done: spans of free time, and the cells of the grid within them.
+
+Moments are whole seconds of the Unix epoch. Spans are an array `[S, 2]` of starts and ends, in
+order, which neither touch nor overlap.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -13,83 +17,52 @@ from numpy.typing import NDArray
 
 from geulpi_calendar._schedule_problem import DAY_MINUTES, ClockRange, Problem, Task
 
-Span: TypeAlias = tuple[float, float]
+__all__ = ["Cells", "Moments", "Spans", "TaskCalendar", "covered", "ends_of", "left_of", "spans"]
+
+Spans: TypeAlias = NDArray[np.int64]
+Moments: TypeAlias = NDArray[np.int64]
 Cells: TypeAlias = NDArray[np.int64]
 
-_EPSILON: Final = 1e-6  # of a minute: seconds are no binary fractions of minutes
+_FOREVER: Final = 1 << 60
+_HOUR: Final = 3600
+_QUARTER: Final = 900
+_THURSDAY: Final = 3  # the day on which the Unix epoch begins
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The cells that time is cut into: cell 0 begins at the midnight before the window."""
+class TaskCalendar:
+    """The free time of a problem, and the grid that cuts it into cells.
 
-    problem: Problem
-
-    @cached_property
-    def origin(self) -> float:
-        """The beginning of cell 0, in absolute minutes."""
-        first = datetime.fromtimestamp(self.problem.start * 60, self.problem.zone)
-        return _absolute(datetime.combine(first.date(), time(), self.problem.zone))
-
-    @property
-    def step(self) -> int:
-        """How long a cell is, in minutes."""
-        return self.problem.step
-
-    def cells_for(self, minutes: float) -> int:
-        """Return how many cells so many minutes take."""
-        return int(np.ceil(minutes / self.step - _EPSILON))
-
-    def begins(self, cells: Cells) -> NDArray[np.float64]:
-        """Return when cells begin, in absolute minutes."""
-        return np.asarray(self.origin + cells * self.step, dtype=np.float64)
-
-    def starts_within(self, spans: Sequence[Span], minutes: float) -> Cells:
-        """Return the cells where something of a length can begin and end within one span."""
-        found = [
-            np.arange(
-                np.ceil((first - self.origin) / self.step - _EPSILON),
-                np.floor((last - minutes - self.origin) / self.step + _EPSILON) + 1,
-                dtype=np.int64,
-            )
-            for first, last in spans
-        ]
-        return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
-
-
-class Calendar:
-    """The free time of a problem."""
+    Cell 0 begins at the midnight before the window; cells are equally long, over clock changes too.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.grid = Grid(problem)
-        working = subtract(self.spans_of(problem.working), self.spans_of(problem.breaks))
-        self.working = intersect(working, [(problem.start, problem.end)])
-        self._taken = {
-            attendee: merged(
+        self._moments: dict[int, list[int]] = {}  # by minute after midnight, of each day
+        first = datetime.fromtimestamp(problem.start, problem.zone).date()
+        last = datetime.fromtimestamp(problem.end, problem.zone).date()
+        self._days = [first + timedelta(days=day) for day in range((last - first).days + 1)]
+        self.origin = self._at(0)[0]
+        self._taken: dict[str | None, Spans] = {
+            attendee: spans(
                 (busy.start - problem.buffer, busy.end + problem.buffer)
                 for busy in problem.busy
                 if busy.attendee == attendee and busy.end > busy.start
             )
-            for attendee in {busy.attendee for busy in problem.busy} | {None}
+            for attendee in {busy.attendee for busy in problem.busy}
         }
-        self.free = subtract(self.working, self._taken[None])
+        working = covered([self.hours(problem.working), spans([(problem.start, problem.end)])], 2)
+        breaks = self.hours(problem.breaks)
+        self._free = left_of(left_of(working, breaks), self._taken.get(None, spans([])))
 
-    def spans_of(self, ranges: Sequence[ClockRange]) -> list[Span]:
+    def hours(self, ranges: Sequence[ClockRange]) -> Spans:
         """Return the hours of ranges on the days of the window, by the zone's wall clock."""
-        zone = self.problem.zone
-        day = datetime.fromtimestamp(self.problem.start * 60, zone).date()
-        last = datetime.fromtimestamp(self.problem.end * 60, zone).date()
-        spans = []
-        while day <= last:
-            midnight = datetime.combine(day, time(), zone)
-            spans += [
-                (_at(midnight, one.first), _at(midnight, one.last))
-                for one in ranges
-                if day.weekday() in one.days
-            ]
-            day += timedelta(days=1)
-        return merged(spans)
+        weekdays = [day.weekday() for day in self._days]
+        return spans(
+            (self._at(one.first)[day], self._at(one.last)[day])
+            for one in ranges
+            for day, weekday in enumerate(weekdays)
+            if weekday in one.days
+        )
 
     def available(
         self,
@@ -99,76 +72,118 @@ class Calendar:
         earliest: bool = True,
         forbidden: bool = True,
         attendees: bool = True,
-    ) -> list[Span]:
-        """Return the spans that a task may use; what is False is left out of account."""
-        spans = self.free
-        if attendees:
-            for attendee in task.attendees:
-                spans = subtract(spans, self._taken.get(attendee, []))
-        if forbidden:
-            spans = subtract(spans, self.spans_of(task.forbidden))
-        first = task.earliest if earliest and task.earliest is not None else self.problem.start
-        last = task.deadline if deadline and task.deadline is not None else self.problem.end
-        return intersect(spans, [(first, last)])
+    ) -> Spans:
+        """Return when a task may be done; what is False is left out of account."""
+        free = self._free
+        for attendee in task.attendees if attendees else ():
+            if attendee in self._taken:
+                free = left_of(free, self._taken[attendee])
+        if forbidden and task.forbidden:
+            free = left_of(free, self.hours(task.forbidden))
+        first = task.earliest if earliest and task.earliest is not None else -_FOREVER
+        last = task.deadline if deadline and task.deadline is not None else _FOREVER
+        if first > -_FOREVER or last < _FOREVER:
+            free = covered([free, spans([(first, last)])], 2)
+        return free
+
+    def cells_for(self, seconds: int) -> int:
+        """Return how many cells something of a length takes."""
+        return -(-seconds // self.problem.step)
+
+    def begins(self, cells: Cells) -> Moments:
+        """Return when cells begin."""
+        return self.origin + cells * self.problem.step
+
+    def starts_within(self, free: Spans, seconds: int) -> Cells:
+        """Return the cells at whose start something of a length fits into one of the spans."""
+        firsts = -((self.origin - free[:, 0]) // self.problem.step)
+        lasts = (free[:, 1] - seconds - self.origin) // self.problem.step
+        counts = np.maximum(lasts - firsts + 1, 0)
+        before = np.cumsum(counts) - counts
+        cells = np.repeat(firsts - before, counts) + np.arange(counts.sum())
+        return np.asarray(cells, dtype=np.int64)
+
+    def hours_of_week(self, moments: Moments) -> NDArray[np.int64]:
+        """Return the hour of the week of the wall clock, 0 is Monday 0:00 to 1:00."""
+        changes, offsets = self._offsets
+        local = moments + offsets[np.searchsorted(changes, moments, side="right") - 1]
+        return np.asarray((local // _HOUR + 24 * _THURSDAY) % 168)
+
+    def _at(self, minute: int) -> list[int]:
+        """Return when each day's wall clock shows so many minutes after midnight."""
+        if minute not in self._moments:
+            zone = self.problem.zone
+            ahead, left = divmod(minute, DAY_MINUTES)  # 24:00 is the next midnight
+            at = time(left // 60, left % 60)
+            self._moments[minute] = [
+                _moment(datetime.combine(day + timedelta(days=ahead), at, zone), zone)
+                for day in self._days
+            ]
+        return self._moments[minute]
+
+    @cached_property
+    def _offsets(self) -> tuple[Moments, NDArray[np.int64]]:
+        """Return when the zone's offset to UTC changes, and to how many seconds."""
+        midnights = [*self._at(0), self._at(DAY_MINUTES)[-1]]
+        changes, offsets = [-_FOREVER], [self._offset(midnights[0])]
+        for begin, end in pairwise(midnights):
+            if self._offset(end) == offsets[-1]:
+                continue
+            for moment in range(begin, end + 1, _QUARTER):
+                if self._offset(moment) != offsets[-1]:
+                    changes.append(moment)
+                    offsets.append(self._offset(moment))
+        return np.array(changes), np.array(offsets)
+
+    def _offset(self, moment: int) -> int:
+        offset = datetime.fromtimestamp(moment, self.problem.zone).utcoffset() or timedelta()
+        return int(offset.total_seconds())
 
 
-def merged(spans: Iterable[Span]) -> list[Span]:
-    """Return spans in order, those that touch or overlap as one; empty ones are left out."""
-    found: list[Span] = []
-    for first, last in sorted(spans):
-        if last <= first:
-            continue
-        if found and first <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], last))
+def spans(pairs: Iterable[tuple[int, int]]) -> Spans:
+    """Return spans of starts and ends in any order, which may overlap; empty ones are left out."""
+    found = np.array([pair for pair in pairs if pair[0] < pair[1]], dtype=np.int64).reshape(-1, 2)
+    return covered([found], 1) if len(found) > 1 else found
+
+
+def covered(parts: Sequence[Spans], least: int) -> Spans:
+    """Return the time that at least so many spans cover."""
+    moments = np.concatenate([side for part in parts for side in (part[:, 0], part[:, 1])])
+    steps = np.concatenate([np.full(len(p), sign) for p in parts for sign in (1, -1)])
+    order = np.lexsort((-steps, moments))  # what ends where another begins touches it
+    moments = moments[order]
+    within = np.cumsum(steps[order]) >= least
+    changes = np.flatnonzero(np.diff(within, prepend=False))
+    found = moments[changes].reshape(-1, 2)
+    return np.asarray(found[found[:, 0] < found[:, 1]])
+
+
+def left_of(free: Spans, taken: Spans) -> Spans:
+    """Return what is left of spans without others."""
+    if not len(taken):
+        return free
+    gaps = np.concatenate([[-_FOREVER], taken.ravel(), [_FOREVER]]).reshape(-1, 2)
+    return covered([free, gaps], 2)
+
+
+def ends_of(free: Spans, moments: Moments) -> Moments:
+    """Return where the spans that hold some moments end; for a moment in none, the moment."""
+    if not len(free):
+        return moments
+    at = np.searchsorted(free[:, 0], moments, side="right") - 1
+    return np.where(at >= 0, np.maximum(free[at, 1], moments), moments)
+
+
+def _moment(wanted: datetime, zone: tzinfo) -> int:
+    """Return when the wall clock shows a time; of two the first, of none when it skips it."""
+    moment = int(wanted.timestamp())
+    if datetime.fromtimestamp(moment, zone).replace(tzinfo=None) == wanted.replace(tzinfo=None):
+        return moment
+    before, after = int(wanted.replace(fold=1).timestamp()), moment
+    while after - before > 1:  # the clock changes in between
+        middle = (before + after) // 2
+        if datetime.fromtimestamp(middle, zone).replace(tzinfo=None) < wanted.replace(tzinfo=None):
+            before = middle
         else:
-            found.append((first, last))
-    return found
-
-
-def subtract(spans: Sequence[Span], holes: Sequence[Span]) -> list[Span]:
-    """Return what is left of merged spans without merged holes."""
-    left = []
-    place = 0
-    for start, last in spans:
-        first = start
-        while place < len(holes) and holes[place][1] <= first:
-            place += 1
-        at = place
-        while at < len(holes) and holes[at][0] < last:
-            if holes[at][0] > first:
-                left.append((first, holes[at][0]))
-            first = max(first, holes[at][1])
-            at += 1
-        if first < last:
-            left.append((first, last))
-    return left
-
-
-def intersect(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:
-    """Return what merged spans have in common with others."""
-    found = [
-        (max(first, other_first), min(last, other_last))
-        for first, last in spans
-        for other_first, other_last in others
-    ]
-    return merged(found)
-
-
-def inside(starts: NDArray[np.float64], minutes: float, spans: Sequence[Span]) -> NDArray[np.bool_]:
-    """Return which of some starts lie, with all that follows for a time, within one span."""
-    if not spans:
-        return np.zeros(len(starts), dtype=np.bool_)
-    firsts, lasts = np.array(spans).T
-    at = np.searchsorted(firsts, starts + _EPSILON, side="right") - 1
-    return np.asarray((at >= 0) & (lasts[at] >= starts + minutes - _EPSILON))
-
-
-def _at(midnight: datetime, minutes: int) -> float:
-    """Return the moment when the wall clock shows so many minutes after midnight."""
-    if minutes == DAY_MINUTES:
-        return _absolute(midnight + timedelta(days=1))
-    return _absolute(midnight.replace(hour=minutes // 60, minute=minutes % 60))
-
-
-def _absolute(moment: datetime) -> float:
-    return moment.timestamp() / 60
+            after = middle
+    return after

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geulpi_calendar._schedule_problem import Problem, Task
-from geulpi_calendar._schedule_slots import Calendar, Cells, Span, inside
+from geulpi_calendar._schedule_slots import Moments, TaskCalendar, ends_of
 from geulpi_calendar.documents import CATEGORIES, CalendarEvent
 
-HOURS: Final = 7 * 24  # of a week, from Monday 0:00
-# The most that each may add to a start's worth; QUALITY is the most of all.
-WISHES, HABITS, EARLINESS = 40, 30, 30
-QUALITY: Final = WISHES + HABITS + EARLINESS
-RUN_COST: Final = 5  # of each part of a split task
-# How many events of the user's own outweigh what is known of people.
-PRIOR_EVENTS: Final = 20.0
-SAME_TITLE: Final = 5.0  # an event of the very title counts like so many of its category
+__all__ = [
+    "HOURS", "PART_COST", "QUALITY", "SlotPreferences", "Values", "habits", "placed_worth",
+]  # fmt: skip
+
+HOURS: Final = 7 * 24
+"""Of a week, from Monday 0:00."""
+
+# The most points that each may add to what a start is worth.
+_WISHES, _HABITS, _EARLINESS = 400, 300, 300
+QUALITY: Final = _WISHES + _HABITS + _EARLINESS
+PART_COST: Final = 50
+"""Points that each part of a task costs."""
+
+# Chosen for the likelihood of the later half of a real calendar given its earlier half.
+_PRIOR_EVENTS: Final = 40.0
+_TITLE_WEIGHT: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -40,95 +47,97 @@ class SlotPreferences:
     def read(cls, path: Path) -> SlotPreferences:
         """Read a JSON file that holds a list of 168 shares by category."""
         table = json.loads(path.read_text(encoding="utf-8"))
-        return cls(np.array([table[category] for category in CATEGORIES]))
+        shares = np.array([table[category] for category in CATEGORIES], dtype=np.float64)
+        return cls(shares / shares.sum(axis=1, keepdims=True))
 
     def of(self, category: str | None) -> NDArray[np.float64]:
-        """Return the shares of a category, of all where it is None."""
+        """Return the shares of a category, of all alike where it is None."""
         if category is None:
             return np.asarray(self.shares.mean(axis=0))
         return np.asarray(self.shares[CATEGORIES.index(category)])
 
 
-def hour_of_week(moment: datetime) -> int:
-    """Return the hour of the week of a moment's wall clock, 0 is Monday 0:00 to 1:00."""
-    return moment.weekday() * 24 + moment.hour
+def habits(
+    prior: NDArray[np.float64], of_category: NDArray[np.float64], of_title: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how likely such an event begins in each hour of the week, `[168]`.
+
+    The posterior mean of a Dirichlet distribution: what is known of people counts like 40 events,
+    each own event of the category like one, and like five more if it has the very title. Half of
+    an event's weight falls to its hour and a quarter to each neighbour: 10:05 is as good as 9:55.
+
+    Args:
+        prior: shares of people.
+        of_category: the user's own events by hour.
+        of_title: those with the task's title.
+    """
+    own = (of_category + _TITLE_WEIGHT * of_title).reshape(7, 24)
+    smooth = np.apply_along_axis(np.convolve, 1, own, [0.25, 0.5, 0.25], mode="same").ravel()
+    counts = _PRIOR_EVENTS * prior + smooth
+    return np.asarray(counts / counts.sum())
+
+
+def placed_worth(priority: int, tasks: int) -> int:
+    """Return what it is worth to place a task at all.
+
+    More than the starts of all tasks can add; a task of the next higher priority counts like two.
+    """
+    return (tasks + 1) * QUALITY << (priority - 1)
 
 
 class Values:
-    """The worth of the starts of a problem's tasks, 0 to `QUALITY`."""
+    """The worth of the starts of a problem's tasks, in points, at most `QUALITY`."""
 
-    def __init__(self, problem: Problem, calendar: Calendar, preferences: SlotPreferences) -> None:
+    def __init__(
+        self, problem: Problem, calendar: TaskCalendar, preferences: SlotPreferences
+    ) -> None:
         self._problem = problem
         self._calendar = calendar
         self._preferences = preferences
-        self._history = _History(problem.history)
-        self._hours: dict[int, int] = {}
+        events = [event for event in problem.history if not event.all_day]
+        hours = [event.start.weekday() * 24 + event.start.hour for event in events]
+        self._own = {c: _counted(events, hours, c) for c in {t.category for t in problem.tasks}}
+        self._titles: dict[str, list[int]] = {_plain(task.title): [] for task in problem.tasks}
+        for event, hour in zip(events, hours, strict=True):
+            if (known := self._titles.get(_plain(event.title))) is not None:
+                known.append(hour)
 
-    def of(self, task: Task, cells: Cells, minutes: float) -> NDArray[np.int64]:
-        """Return what it is worth that a task, or a part of so many minutes, begins in cells."""
-        starts = self._calendar.grid.begins(cells)
-        worth = EARLINESS * self._earliness(task, starts, minutes)
-        worth += HABITS * self._habits(task)[self._hours_of(cells, starts)]
+    def of(self, task: Task, starts: Moments, seconds: Moments | int) -> NDArray[np.int64]:
+        """Return what it is worth that a task, or a part of so many seconds, begins at moments."""
+        if not len(starts):
+            return np.empty(0, dtype=np.int64)
+        worth = _EARLINESS * self._earliness(task, starts)
+        usual = self._habits(task)[self._calendar.hours_of_week(starts)]
+        worth += _HABITS * usual / usual.max()
         if task.preferred:
-            spans: Sequence[Span] = self._calendar.spans_of(task.preferred)
-            worth += WISHES * inside(starts, minutes, spans)
+            preferred = self._calendar.hours(task.preferred)
+            worth += _WISHES * (ends_of(preferred, starts) >= starts + seconds)
         return np.asarray(np.rint(worth), dtype=np.int64)
 
-    def _earliness(
-        self, task: Task, starts: NDArray[np.float64], minutes: float
-    ) -> NDArray[np.float64]:
+    def _earliness(self, task: Task, starts: Moments) -> NDArray[np.float64]:
         """Return 1 for the earliest start and less for later ones, the less the more urgent."""
         first = max(self._problem.start, task.earliest or self._problem.start)
-        last = min(self._problem.end, task.deadline or self._problem.end) - minutes
-        late = (starts - first) / max(last - first, 1.0)
-        return np.clip(1.0 - late * task.priority / 5, 0.0, 1.0)
+        last = min(self._problem.end, task.deadline or self._problem.end)
+        late = (starts - first) / max(last - first, 1)
+        return np.asarray(1 - late * task.priority / 5)
 
     def _habits(self, task: Task) -> NDArray[np.float64]:
-        """Return how usual each hour of the week is for a task, the most usual one is 1.
-
-        What is known of people is the prior of a Dirichlet distribution, which the user's own
-        events of the category, and those of the title, move.
-        """
-        prior = PRIOR_EVENTS * self._preferences.of(task.category)
-        counts = prior + self._history.counts(task)
-        # Neighbouring hours are as good as the same: a meeting at 10:05 is one at 9:55.
-        days = counts.reshape(7, 24)
-        smooth = 0.5 * days
-        smooth[:, 1:] += 0.25 * days[:, :-1]
-        smooth[:, :-1] += 0.25 * days[:, 1:]
-        return np.asarray((smooth / smooth.max()).ravel())
-
-    def _hours_of(self, cells: Cells, starts: NDArray[np.float64]) -> list[int]:
-        known, zone = self._hours, self._problem.zone
-        for cell, start in zip(cells.tolist(), starts.tolist(), strict=True):
-            if cell not in known:
-                known[cell] = hour_of_week(datetime.fromtimestamp(start * 60, zone))
-        return [known[cell] for cell in cells.tolist()]
+        title = _plain(task.title)
+        of_title = np.bincount(self._titles[title] if title else [], minlength=HOURS)
+        return habits(
+            self._preferences.of(task.category), self._own[task.category], of_title.astype(float)
+        )
 
 
-class _History:
-    def __init__(self, events: Sequence[CalendarEvent]) -> None:
-        self._by_category: Mapping[str, NDArray[np.float64]] = {c: _none() for c in CATEGORIES}
-        self._by_title: dict[str, NDArray[np.float64]] = {}
-        for event in events:
-            if event.all_day:
-                continue
-            hour = hour_of_week(event.start)
-            if event.category is not None:
-                self._by_category[event.category][hour] += 1
-            self._by_title.setdefault(_plain(event.title), _none())[hour] += 1
-
-    def counts(self, task: Task) -> NDArray[np.float64]:
-        counts = _none()
-        if task.category is not None:
-            counts += self._by_category[task.category]
-        if task.title:
-            counts += SAME_TITLE * self._by_title.get(_plain(task.title), _none())
-        return counts
-
-
-def _none() -> NDArray[np.float64]:
-    return np.zeros(HOURS)
+def _counted(
+    events: Iterable[CalendarEvent], hours: Iterable[int], category: str | None
+) -> NDArray[np.float64]:
+    found = [
+        hour
+        for event, hour in zip(events, hours, strict=True)
+        if event.category == category and category is not None
+    ]
+    return np.bincount(np.array(found, dtype=np.int64), minlength=HOURS).astype(np.float64)
 
 
 def _plain(title: str) -> str:
