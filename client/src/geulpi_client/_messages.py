@@ -20,9 +20,16 @@ class Answer:
     outputs: tuple[Tensor, ...]
 
 
-def infer_request(model: str, version: str, tensors: Sequence[Tensor]) -> pb.ModelInferRequest:
-    """Return the request that asks a model about these tensors."""
+def infer_request(
+    model: str, version: str, tensors: Sequence[Tensor], timeout_us: int = 0
+) -> pb.ModelInferRequest:
+    """Return the request that asks a model about these tensors.
+
+    `timeout_us` is how long it may wait in the server's queue; 0 is no limit.
+    """
     request = pb.ModelInferRequest(model_name=model, model_version=version)
+    if timeout_us:
+        request.parameters["timeout"].int64_param = timeout_us
     for tensor in tensors:
         request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
         request.raw_input_contents.append(tensor.raw)
@@ -46,18 +53,28 @@ def contract_of(response: pb.ModelMetadataResponse, target: Target) -> Contract:
     Raises:
         UnexpectedAnswer: no version is a number.
     """
-    numbers = [int(version) for version in response.versions if version.isdecimal()]
+    inputs, outputs = (
+        [Spec(t.name, t.datatype, tuple(t.shape)) for t in tensors]
+        for tensors in (response.inputs, response.outputs)
+    )
+    return contract_from(response.name, list(response.versions), inputs, outputs, target)
+
+
+def contract_from(
+    name: str,
+    versions: Sequence[str],
+    inputs: Sequence[Spec],
+    outputs: Sequence[Spec],
+    target: Target,
+) -> Contract:
+    """Return the contract that metadata of either protocol means.
+
+    Raises:
+        UnexpectedAnswer: no version is a number.
+    """
+    numbers = [int(version) for version in versions if version.isdecimal()]
     version = target.version or (str(max(numbers)) if numbers else "")
     if not version:
-        raise UnexpectedAnswer(target, f"its versions are {list(response.versions)}")
-    return Contract(
-        response.name,
-        version,
-        tuple(Spec(t.name, t.datatype, tuple(t.shape)) for t in response.inputs),
-        tuple(
-            sorted(
-                (Spec(t.name, t.datatype, tuple(t.shape)) for t in response.outputs),
-                key=lambda spec: spec.name,
-            )
-        ),
-    )
+        raise UnexpectedAnswer(target, f"its versions are {list(versions)}")
+    ordered = tuple(sorted(outputs, key=lambda spec: spec.name))
+    return Contract(name, version, tuple(inputs), ordered)

@@ -64,10 +64,15 @@ class Tensor:
 def from_array(name: str, datatype: str, array: Array) -> Tensor:
     """Return the tensor of an array that has the datatype already (BYTES: an object array)."""
     if datatype == BYTES:
-        raw = b"".join(_LENGTH.pack(len(element)) + element for element in array.flat)
+        raw = packed_texts(array.ravel().tolist())
     else:
         raw = array.tobytes()
     return Tensor(name, datatype, array.shape, raw)
+
+
+def packed_texts(elements: Sequence[bytes]) -> bytes:
+    """Return the raw bytes of BYTES elements."""
+    return b"".join([_LENGTH.pack(len(element)) + element for element in elements])
 
 
 def to_array(tensor: Tensor) -> Array:

@@ -1,0 +1,103 @@
+"""KServe v2 over HTTP with binary tensors, by httpx (the extra `http`)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from geulpi_client._connection import Address, Credentials, Tls
+from geulpi_client._contract import Contract
+from geulpi_client._deadline import Deadline
+from geulpi_client._errors import ClientClosed, DeadlineExceeded, Target, Unreachable
+from geulpi_client._extras import needs
+from geulpi_client._http_messages import (
+    HEADER_LENGTH,
+    answer_from,
+    contract_from_metadata,
+    error_from,
+    infer_body,
+    model_path,
+)
+from geulpi_client._messages import Answer
+from geulpi_client._tensors import Tensor
+
+# One for each request under way: HTTP/1.1 carries one at a time.
+_CONNECTIONS = 100
+
+
+class AsyncHttpTransport:
+    """A pool of connections, kept alive between calls."""
+
+    def __init__(self, address: Address, credentials: Credentials, tls: Tls | None) -> None:
+        self.url = address.url
+        self._httpx: Any = needs("httpx", "http")
+        self._credentials = credentials
+        scheme = "https" if address.secure else "http"
+        self._client = self._httpx.AsyncClient(
+            base_url=f"{scheme}://{address.place}",
+            verify=_context(tls) if address.secure else False,
+            trust_env=False,  # the server's address is given; a proxy would be one more
+            limits=self._httpx.Limits(
+                max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
+            ),
+        )
+
+    async def contract(self, model: str, version: str, deadline: Deadline) -> Contract:
+        """Ask what a model takes and gives; `version` empty is the newest."""
+        target = Target(self.url, model, version)
+        response = await self._call("GET", model_path(model, version), target, deadline)
+        return contract_from_metadata(response.content, target)
+
+    async def infer(
+        self, model: str, version: str, tensors: Sequence[Tensor], deadline: Deadline
+    ) -> Answer:
+        """Ask a model about these tensors."""
+        target = Target(self.url, model, version)
+        body, header_length = infer_body(tensors, deadline.remaining_us())
+        response = await self._call(
+            "POST",
+            model_path(model, version, "infer"),
+            target,
+            deadline,
+            content=body,
+            headers={HEADER_LENGTH: str(header_length)},
+        )
+        return answer_from(response.content, response.headers.get(HEADER_LENGTH), target)
+
+    async def aclose(self) -> None:
+        """Close the connections; calls under way fail."""
+        await self._client.aclose()
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        target: Target,
+        deadline: Deadline,
+        *,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        if self._client.is_closed:
+            raise ClientClosed(self.url)
+        every = [*(headers or {}).items(), *self._credentials.current()]
+        try:
+            response = await self._client.request(
+                method, path, content=content, headers=every, timeout=deadline.remaining_s()
+            )
+        except self._httpx.TimeoutException as error:
+            raise DeadlineExceeded(target, deadline.timeout_s) from error
+        except self._httpx.HTTPError as error:
+            said = str(error) or type(error).__name__
+            raise Unreachable(target, said) from error
+        if response.status_code != 200:
+            raise error_from(response.status_code, response.content, target)
+        return response
+
+
+def _context(tls: Tls | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=None if tls is None else tls.ca)
+    if tls is not None and tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context
