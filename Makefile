@@ -33,13 +33,15 @@ coverage: $(STAMP) ## convert and serve every estimator and many pipelines; writ
 
 lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check --quiet
+	@$(BIN)/python scripts/twin.py --check
 	@$(BIN)/ruff format --quiet --check || { echo "run: make fmt"; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@for folder in $(LOADED); do (cd $$folder && $(CURDIR)/$(BIN)/mypy --strict --ignore-missing-imports --explicit-package-bases --no-error-summary --config-file= model.py) || exit 1; done
 
-fmt: $(STAMP) ## format the code and mend what can be mended
+fmt: $(STAMP) ## format the code, mend what can be mended, write the client's threaded twin
 	@$(BIN)/ruff check --quiet --fix --exit-zero
 	@$(BIN)/ruff format --quiet
+	@$(BIN)/python scripts/twin.py
 
 models: $(STAMP) ## train, convert and publish the calendar models
 	@$(BIN)/geulpi build

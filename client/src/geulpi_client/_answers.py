@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from geulpi_client._errors import Target, UnexpectedAnswer, shortened
-from geulpi_client._inference import InferResult
+from geulpi_client._results import InferResult
 from geulpi_client._tensors import Array
 
 

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import cast
+from typing import Any
 
 import redis
 
-from geulpi_client._cache import connect
 from geulpi_client._constants import COUNTS_PREFIX, RESULT_PREFIX
 from geulpi_client._errors import CacheUnavailable
-from geulpi_client._urls import masked
+from geulpi_client._keys import model_of
+from geulpi_client._redis import checked_cache_url, close, connect
+from geulpi_client._sync.stores import RedisStore
+from geulpi_client._writes import Drop
 
 _TIMEOUT_S = 2.0
 _SCANNED_AT_A_TIME = 1000
@@ -43,7 +44,7 @@ def cache_stats(url: str) -> dict[str, CacheStats]:
     with _opened(url) as server:
         found = {}
         for key in sorted(_scanned(server, COUNTS_PREFIX + "*")):
-            counts = cast("dict[bytes, bytes]", server.hgetall(key))
+            counts = server.hgetall(key)
             model = key.decode().removeprefix(COUNTS_PREFIX)
             found[model] = CacheStats(int(counts.get(b"hits", 0)), int(counts.get(b"misses", 0)))
         return found
@@ -56,45 +57,41 @@ def cache_entries(url: str) -> dict[str, int]:
         InvalidUrl, CacheUnavailable.
     """
     with _opened(url) as server:
-        return dict(Counter(_model_of(key) for key in _scanned(server, RESULT_PREFIX + "*")))
+        keys = _scanned(server, RESULT_PREFIX + "*")
+        return dict(Counter(model_of(key.decode(errors="replace")) for key in keys))
 
 
 def invalidate(url: str, model: str | None) -> int:
     """Drop the cached results of a model, or of all for `None`; return how many there were.
 
-    Clients may write new ones meanwhile: they are younger than the call, and stay.
+    Clients may write new ones meanwhile: they are younger than the call, and stay. What is in the
+    memory of clients goes within a second.
 
     Raises:
         InvalidUrl, CacheUnavailable.
     """
-    pattern = f"{RESULT_PREFIX}{'*' if model is None else _literally(model) + ':*'}"
-    dropped = 0
-    with _opened(url) as server:
-        keys = (k for k in _scanned(server, pattern) if model is None or _model_of(k) == model)
-        while some := list(islice(keys, _SCANNED_AT_A_TIME)):
-            dropped += server.unlink(*some)
-    return dropped
+    address = checked_cache_url(url)
+    store = RedisStore(address, _TIMEOUT_S)
+    try:
+        return store.drop(Drop("model", model or ""))
+    except (redis.RedisError, OSError) as error:
+        raise CacheUnavailable(address.url, str(error)) from error
+    finally:
+        store.close()
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[redis.Redis]:
-    server = connect(url, _TIMEOUT_S)
+def _opened(url: str) -> Iterator[Any]:
+    address = checked_cache_url(url)
     try:
-        yield server
+        server = connect(address, _TIMEOUT_S)
+        try:
+            yield server
+        finally:
+            close(server)
     except (redis.RedisError, OSError) as error:
-        raise CacheUnavailable(masked(url), str(error)) from error
-    finally:
-        server.connection_pool.disconnect()
+        raise CacheUnavailable(address.url, str(error)) from error
 
 
-def _scanned(server: redis.Redis, pattern: str) -> Iterator[bytes]:
+def _scanned(server: Any, pattern: str) -> Iterator[bytes]:
     yield from server.scan_iter(match=pattern, count=_SCANNED_AT_A_TIME)
-
-
-def _model_of(key: bytes) -> str:
-    # From the right: a version and a digest hold no colon, a model's name may.
-    return key.decode().removeprefix(RESULT_PREFIX).rsplit(":", 2)[0]
-
-
-def _literally(name: str) -> str:
-    return "".join(f"\\{character}" if character in "*?[]\\" else character for character in name)

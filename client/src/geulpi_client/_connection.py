@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from geulpi_client._errors import InvalidSetting, InvalidUrl
-from geulpi_client._urls import masked
+from geulpi_client._redis import masked
 
 _ADDRESS = re.compile(
     r"(?:(?P<scheme>grpcs?|https?)://)?"
@@ -110,3 +110,17 @@ def checked_address(url: object) -> Address:
         protocol="http" if scheme.startswith("http") else "grpc",
         secure=scheme in {"grpcs", "https"},
     )
+
+
+def checked_grpc_address(url: object) -> Address:
+    """Return the address of a gRPC API, for what only that has.
+
+    Raises:
+        InvalidUrl: it is none.
+    """
+    address = checked_address(url)
+    if address.protocol != "grpc":
+        raise InvalidUrl(
+            "Server address", masked(str(url)), "host:port of the gRPC API, such as localhost:8001"
+        )
+    return address

@@ -13,6 +13,13 @@ DEFAULT_TIMEOUT_S: Final = 5.0
 # Keys in Redis: `ml_cache:{model}:{version}:{digest}` and the hash `ml_cache_stats:{model}`.
 RESULT_PREFIX: Final = "ml_cache:"
 COUNTS_PREFIX: Final = "ml_cache_stats:"
+# `ml_cache_tag:{tag}` is the set of a tag's keys, `ml_cache_lock:{key}` says that one process
+# computes a row anew, and the stream `ml_cache_log` tells all what was dropped.
+TAG_PREFIX: Final = "ml_cache_tag:"
+LOCK_PREFIX: Final = "ml_cache_lock:"
+LOG_KEY: Final = "ml_cache_log"
+LOG_ENTRIES: Final = 10_000
+LOG_KEPT_S: Final = 86_400
 
 # How long an answer stays true: a plan ages with the calendar, a burnout risk over days.
 TTL_S: Final[Mapping[str, float]] = MappingProxyType(
@@ -27,15 +34,18 @@ TTL_S: Final[Mapping[str, float]] = MappingProxyType(
 )
 OTHER_TTL_S: Final = 300.0
 
-# What the cache may cost a call, and for how long it is left alone after it failed.
+# What the cache may cost a call, and for how long at most it is left alone after it failed.
 CACHE_TIMEOUT_S: Final = 0.05
 CACHE_PAUSE_S: Final = 1.0
+MAX_WAITING_WRITES_BYTES: Final = 16 << 20
+# How often a client with a memory of its own looks what other processes dropped.
+LOG_READ_S: Final = 0.5
 COUNTS_FLUSH_S: Final = 1.0
 # Larger answers stay out of the cache: moving them takes longer than the cache may cost.
 MAX_CACHED_ROW_BYTES: Final = 1 << 20
 
 # How old a model's metadata may be, and what a refresh may cost while an older one is at hand.
-CONTRACT_TTL_S: Final = 1.0
+CONTRACT_TTL_S: Final = 0.5
 CONTRACT_REFRESH_S: Final = 0.25
 
 # A calendar of MAX_EVENTS events with titles of 60 Korean letters fits.

@@ -22,6 +22,10 @@ class Deadline:
         """Return the seconds left, 0 when it has passed."""
         return max(0.0, self.at_s - time.monotonic())
 
+    def remaining_us(self) -> int:
+        """Return the microseconds left, at least 1."""
+        return max(1, int(1e6 * (self.at_s - time.monotonic())))
+
     def at_most(self, seconds: float) -> Deadline:
         """Return an earlier deadline for a part of the call."""
         return Deadline(self.timeout_s, min(self.at_s, time.monotonic() + seconds))

@@ -14,13 +14,26 @@ import random as _random
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from types import TracebackType
 from typing import Final
 
 from geulpi_client._breaker import Breaker
-from geulpi_client._errors import InvalidSetting
+from geulpi_client._errors import (
+    CallFailed,
+    DeadlineExceeded,
+    InputRefused,
+    InvalidSetting,
+    Unreachable,
+)
 
 LATENCY_MEMORY_S: Final = 10.0
 """How fast latencies are forgotten: to 37 % in this time."""
+
+SLOW_S: Final = 0.25
+"""No answer within so long counts as a failure; a caller with a shorter deadline is no news."""
+
+LONGEST_OPEN_S: Final = 2.0
+"""A server that came back is found within this time. Probing it so often costs nothing."""
 
 # Of one measurement, in the average.
 _LEAST_WEIGHT = 0.1
@@ -88,6 +101,10 @@ class Endpoint:
         with self._lock:
             self.in_flight += 1
 
+    def attempt(self) -> Attempt:
+        """Return a `with` block that counts a request."""
+        return Attempt(self)
+
     def finished(self, ok: bool | None, took_s: float) -> None:
         """Count a request as over, so many seconds after it started.
 
@@ -114,6 +131,41 @@ class Endpoint:
         self._measured_s = now_s
 
 
+class Attempt:
+    """A request at an endpoint, counted as under way within a `with` block, and then by its end."""
+
+    __slots__ = ("_endpoint", "_since_s")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def __enter__(self) -> None:
+        """Count it as under way."""
+        self._since_s = time.monotonic()
+        self._endpoint.started()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Count it as over."""
+        took_s = time.monotonic() - self._since_s
+        self._endpoint.finished(_answered(error, took_s), took_s)
+
+
+def _answered(error: BaseException | None, took_s: float) -> bool | None:
+    """Return whether the endpoint answered, `None` if that is not known."""
+    if error is None:
+        return True
+    if isinstance(error, Unreachable):
+        return False
+    if isinstance(error, DeadlineExceeded):
+        return False if took_s >= SLOW_S else None
+    return True if isinstance(error, CallFailed | InputRefused) else None
+
+
 class Endpoints:
     """The servers of a client.
 
@@ -133,7 +185,10 @@ class Endpoints:
             raise InvalidSetting("url", [*urls], "the address of at least one server")
         self._random = random
         self.all: Final = tuple(
-            Endpoint(url, Breaker(clock, random=random), clock) for url in dict.fromkeys(urls)
+            Endpoint(
+                url, Breaker(clock, open_s=0.5, longest_open_s=LONGEST_OPEN_S, random=random), clock
+            )
+            for url in dict.fromkeys(urls)
         )
         self._only = self.all[0] if len(self.all) == 1 else None
 

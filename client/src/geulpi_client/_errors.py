@@ -8,8 +8,9 @@ GeulpiError                      base (exit code 1)
 │   ├── InvalidUrl               an address that can't be one
 │   ├── InvalidSetting           a setting of a client or question that can't be: time-out, window …
 │   ├── InputRefused             the server refused what was sent
+│   ├── OtherEventLoop           an asyncio client in a second event loop
 │   └── ClientClosed             a call after `close()`
-├── CallFailed                   the server was asked; carries url, model, version
+├── CallFailed                   the server was asked; carries url, model, version, request_id
 │   ├── ModelNotFound            the server said no: it serves no such model or version
 │   ├── ModelUnavailable         … the model is there, but its process is dead or still loading
 │   ├── InferenceFailed          … the model failed on this input
@@ -18,7 +19,8 @@ GeulpiError                      base (exit code 1)
 │   ├── Overloaded               it is busy: the queue is full, or the request waited too long
 │   ├── Unreachable              it could not be reached
 │   └── DeadlineExceeded         it was too slow, also a TimeoutError
-└── CacheUnavailable             the cache was asked about itself and failed; calls never raise it
+├── CacheUnavailable             the cache was asked about itself and failed; calls never raise it
+└── MissingExtra                 an extra of this package is not installed, also an ImportError
 
 The arguments of an error are the objects it is about, so errors can be pickled; `str()` writes the
 sentence: what, where, the value, the remedy.
@@ -28,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = [
     "AccessDenied",
@@ -45,8 +47,10 @@ __all__ = [
     "InvalidTask",
     "InvalidTensor",
     "InvalidUrl",
+    "MissingExtra",
     "ModelNotFound",
     "ModelUnavailable",
+    "OtherEventLoop",
     "Overloaded",
     "Target",
     "UnexpectedAnswer",
@@ -58,11 +62,12 @@ _SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True)
 class Target:
-    """Whom a call asks: the server's address, and the model and version where it is about one."""
+    """Whom a call asks: the server's address, and model, version and request where it has them."""
 
     url: str
     model: str = ""
     version: str = ""
+    request_id: str = ""
 
     def __str__(self) -> str:
         """Name the model and where it is."""
@@ -158,6 +163,36 @@ class ClientClosed(InvalidInput):
         return f"The client of {self.url} is closed. Remedy: call it inside its `with` block."
 
 
+class OtherEventLoop(InvalidInput, RuntimeError):
+    """A client of one event loop was used in another one, while the first still runs."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+    def __str__(self) -> str:
+        """Write the sentence."""
+        return (
+            f"The client of {self.url} belongs to another event loop, which still runs.\n"
+            "Remedy: make one client per event loop, such as within the coroutine given to "
+            "asyncio.run."
+        )
+
+
+class MissingExtra(GeulpiError, ImportError):
+    """What was asked for needs an extra of this package that is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(module, extra)
+
+    def __str__(self) -> str:
+        """Write the sentence."""
+        module, extra = self.args
+        return f"The package {module} is missing. Remedy: pip install 'geulpi-client[{extra}]'."
+
+
 class _Asked(GeulpiError):
     """Carries whom the call asked and what the server said about it."""
 
@@ -166,6 +201,7 @@ class _Asked(GeulpiError):
         self.url = target.url
         self.model = target.model
         self.version = target.version
+        self.request_id = target.request_id
         self.target = target
         self.said = said
 
@@ -284,6 +320,17 @@ class CacheUnavailable(GeulpiError):
         """Write the sentence."""
         masked_url, said = self.args
         return f"Can't use the cache at {masked_url}: {said}\nRemedy: start it, or check --cache."
+
+
+REFUSALS: Final = (
+    InputRefused,
+    ModelNotFound,
+    ModelUnavailable,
+    InferenceFailed,
+    AccessDenied,
+    UnexpectedAnswer,
+)
+"""What a server that was reached says instead of an answer, except that it is busy."""
 
 
 def shortened(value: object) -> str:

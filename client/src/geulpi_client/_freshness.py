@@ -9,6 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final, NamedTuple
+
+_PART_BYTES: Final = 41  # a bytes object without its content, and the place in its tuple
+_ROW_BYTES: Final = 240  # the tuples and numbers
+
+
+# A draw reaches so many times its mean once in 10¹³ times.
+_NEVER_EARLIER: Final = 30
+
+
+class KeptRow(NamedTuple):
+    """A row as it is kept: its bytes, when it was made, how long it is fresh, what it cost."""
+
+    row: tuple[bytes, ...]
+    created_ms: int
+    ttl_ms: int
+    cost_ms: float
+
+    @property
+    def size(self) -> int:
+        """About the bytes that it takes."""
+        return sum(map(len, self.row)) + _PART_BYTES * len(self.row) + _ROW_BYTES
 
 
 def refresh_early(
@@ -32,6 +54,26 @@ def refresh_early(
     return -math.log(1 - random()) * cost_s * beta >= left_s
 
 
-def stale_but_usable(now_s: float, created_s: float, ttl_s: float, stale_s: float) -> bool:
-    """Return whether an answer has expired, but not longer ago than `stale_s`."""
-    return 0 <= now_s - created_s - ttl_s < stale_s
+def usable(kept: KeptRow, now_ms: float, stale_ms: float) -> bool:
+    """Return whether a row has not expired, or not longer ago than `stale_ms`."""
+    return now_ms - kept.created_ms < kept.ttl_ms + stale_ms
+
+
+def must_refresh(kept: KeptRow, now_ms: float, beta: float, random: Callable[[], float]) -> bool:
+    """Return whether this caller should compute a row anew beside its call: see `refresh_early`.
+
+    A row that is quick to compute is treated as if that took a hundredth of its life: nobody needs
+    it anew so early, but otherwise only rows that are asked for every few milliseconds would be.
+    """
+    age_ms = max(0.0, now_ms - kept.created_ms)
+    cost_ms = max(kept.cost_ms, kept.ttl_ms / 100)
+    if age_ms < kept.ttl_ms - _NEVER_EARLIER * cost_ms * beta:
+        return False
+    return refresh_early(
+        now_ms / 1000,
+        kept.created_ms / 1000,
+        kept.ttl_ms / 1000,
+        cost_ms / 1000,
+        beta=beta,
+        random=random,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from geulpi_client._contract import Contract
@@ -20,7 +21,7 @@ from geulpi_client._errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from geulpi_client._messages import Answer, contract_from
+from geulpi_client._messages import Answer, Request, contract_from, digest_parameter
 from geulpi_client._tensors import BYTES, DTYPES, Spec, Tensor, packed_texts
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
@@ -39,7 +40,8 @@ _BY_STATUS: Final[Mapping[int, type[GeulpiError]]] = {
     503: Unreachable,
     504: Overloaded,
 }
-# Triton says 503 and 500 for what gRPC calls UNAVAILABLE and INTERNAL, and 400 for an unknown model.
+# Triton says 503 and 500 for what gRPC calls UNAVAILABLE and INTERNAL, and 400 for an unknown
+# model.
 _BY_TEXT: Final = tuple(
     (status, re.compile(pattern, re.IGNORECASE), kind)
     for status, pattern, kind in (
@@ -58,17 +60,14 @@ def model_path(model: str, version: str, verb: str = "") -> str:
     return f"/v2/models/{model}{at}{verb and '/' + verb}"
 
 
-def infer_body(tensors: Sequence[Tensor], timeout_us: int) -> tuple[bytes, int]:
+def infer_body(request: Request, timeout_us: int) -> tuple[bytes, int]:
     """Return the body that asks a model, and the length of its JSON part.
 
-    Args:
-        tensors: the inputs.
-        timeout_us: how long the request may wait in the server's queue; 0 is no limit.
+    The request may wait so many microseconds in the server's queue.
     """
-    parameters: dict[str, Any] = {"binary_data_output": True}
-    if timeout_us:
-        parameters["timeout"] = timeout_us
+    tensors = request.tensors
     document = {
+        "id": request.id,
         "inputs": [
             {
                 "name": tensor.name,
@@ -78,7 +77,7 @@ def infer_body(tensors: Sequence[Tensor], timeout_us: int) -> tuple[bytes, int]:
             }
             for tensor in tensors
         ],
-        "parameters": parameters,
+        "parameters": {"binary_data_output": True, "timeout": timeout_us},
     }
     header = json.dumps(document, separators=(",", ":")).encode()
     return b"".join((header, *(tensor.raw for tensor in tensors))), len(header)
@@ -102,13 +101,27 @@ def answer_from(body: bytes, header_length: str | None, target: Target) -> Answe
                 raw = _raw(datatype, output["data"])
             else:
                 raw, position = body[position : position + size], position + size
-                if len(raw) != size:
-                    raise ValueError(f"output '{name}' ends early")
             outputs.append(Tensor(name, datatype, shape, raw))
         version = str(document["model_version"])
+        if position > len(body):
+            raise ValueError("it ends early")  # noqa: TRY301 -- like what reading raises
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnexpectedAnswer(target, f"no KServe v2 response ({error})") from error
     return Answer(version, tuple(sorted(outputs, key=lambda tensor: tensor.name)))
+
+
+def with_config(contract: Contract, body: bytes) -> Contract:
+    """Return a contract with what a model's configuration adds, as it is where that is unclear."""
+    try:
+        document = json.loads(body)
+        parameter = document.get("parameters", {}).get(digest_parameter(contract), {})
+        return replace(
+            contract,
+            digest=str(parameter.get("string_value", "")),
+            max_batch_size=int(document["max_batch_size"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return contract
 
 
 def contract_from_metadata(body: bytes, target: Target) -> Contract:

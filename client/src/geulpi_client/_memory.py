@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Generic, NamedTuple, TypeVar
 
 MAX_MEMORY_BYTES: Final = 64 << 20
 ENTRY_OVERHEAD_BYTES: Final = 360
@@ -18,14 +18,23 @@ TAG_OVERHEAD_BYTES: Final = 320
 # One large answer must not drive out many small ones.
 _LARGEST_SHARE = 8
 
-NewEntry: TypeAlias = tuple[bytes, float, str, Collection[str]]
-"""Value, time to live in seconds, model, tags."""
+V = TypeVar("V")
 
 
-class Entry(NamedTuple):
+class NewEntry(NamedTuple, Generic[V]):
+    """A value, the bytes it takes, for how many seconds it is kept, its model and its tags."""
+
+    value: V
+    size: int
+    ttl_s: float
+    model: str
+    tags: Collection[str] = ()
+
+
+class Entry(NamedTuple, Generic[V]):
     """A value, until when it is kept (by the tier's clock), whose it is, the bytes it takes."""
 
-    value: bytes
+    value: V
     expires_s: float
     model: str
     tags: tuple[str, ...]
@@ -46,7 +55,7 @@ class MemoryStats:
     evictions: int
 
 
-class MemoryTier:
+class MemoryTier(Generic[V]):
     """Keeps values by key for their time to live, in at most `max_bytes`; safe between threads.
 
     The entry that was used longest ago goes first, whether it has expired or not: one that expired
@@ -62,16 +71,16 @@ class MemoryTier:
         self._max_bytes = max_bytes
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: OrderedDict[str, Entry] = OrderedDict()  # the least recently used first
+        self._entries: OrderedDict[str, Entry[V]] = OrderedDict()  # the least recently used first
         self._keys_by_tag: dict[str, set[str]] = {}
         self._bytes = 0
         self._hits = 0
         self._misses = 0
         self._evictions = 0
 
-    def get_many(self, keys: Collection[str]) -> dict[str, Entry]:
+    def get_many(self, keys: Collection[str]) -> dict[str, Entry[V]]:
         """Return the entries of those keys that are known."""
-        found: dict[str, Entry] = {}
+        found: dict[str, Entry[V]] = {}
         with self._lock:
             entries = self._entries
             known, used = entries.get, entries.move_to_end
@@ -90,36 +99,51 @@ class MemoryTier:
             self._misses += misses
         return found
 
-    def put_many(self, new: Mapping[str, NewEntry]) -> None:
+    def put_many(self, new: Mapping[str, NewEntry[V]]) -> None:
         """Keep values, in place of what is kept under their keys."""
         with self._lock:
             now_s = self._clock()
-            for key, (value, ttl_s, model, tags) in new.items():
+            for key, (value, value_bytes, ttl_s, model, tags) in new.items():
                 if key in self._entries:
                     self._remove(key)
-                size = _size(key, value, tags)
+                size = _size(key, value_bytes, tags)
                 if ttl_s > 0 and size <= self._max_bytes // _LARGEST_SHARE:
                     self._add(key, Entry(value, now_s + ttl_s, model, tuple(tags), size))
             while self._bytes > self._max_bytes:
                 self._remove(next(iter(self._entries)))
                 self._evictions += 1
 
-    def drop_model(self, model: str) -> None:
-        """Forget the entries of a model. All entries are looked at: this is for once in a while."""
+    def get(self, key: str) -> V | None:
+        """Return the value of a key that is known."""
         with self._lock:
-            self._remove_all([k for k, entry in self._entries.items() if entry.model == model])
+            entry = self._entries.get(key)
+            if entry is None or entry.expires_s <= self._clock():
+                self._misses += 1
+                return None
+            self._entries.move_to_end(key)
+            self._hits += 1
+            return entry.value
 
-    def drop_tag(self, tag: str) -> None:
-        """Forget the entries that have a tag."""
+    def drop_model(self, model: str) -> int:
+        """Forget the entries of a model, and return how many; this looks at all entries."""
         with self._lock:
-            self._remove_all([*self._keys_by_tag.get(tag, ())])
+            return self._remove_all(
+                [k for k, entry in self._entries.items() if entry.model == model]
+            )
 
-    def clear(self) -> None:
-        """Forget all entries."""
+    def drop_tag(self, tag: str) -> int:
+        """Forget the entries that have a tag, and return how many."""
         with self._lock:
+            return self._remove_all([*self._keys_by_tag.get(tag, ())])
+
+    def clear(self) -> int:
+        """Forget all entries, and return how many."""
+        with self._lock:
+            dropped = len(self._entries)
             self._entries.clear()
             self._keys_by_tag.clear()
             self._bytes = 0
+            return dropped
 
     def stats(self) -> MemoryStats:
         """Return the figures so far."""
@@ -130,15 +154,16 @@ class MemoryTier:
 
     # The methods below are called with the lock held.
 
-    def _add(self, key: str, entry: Entry) -> None:
+    def _add(self, key: str, entry: Entry[V]) -> None:
         self._entries[key] = entry
         self._bytes += entry.size
         for tag in entry.tags:
             self._keys_by_tag.setdefault(tag, set()).add(key)
 
-    def _remove_all(self, keys: Iterable[str]) -> None:
+    def _remove_all(self, keys: Collection[str]) -> int:
         for key in keys:
             self._remove(key)
+        return len(keys)
 
     def _remove(self, key: str) -> None:
         entry = self._entries.pop(key)
@@ -151,6 +176,6 @@ class MemoryTier:
                     del self._keys_by_tag[tag]
 
 
-def _size(key: str, value: bytes, tags: Collection[str]) -> int:
-    size = len(key) + len(value) + ENTRY_OVERHEAD_BYTES
+def _size(key: str, value_bytes: int, tags: Collection[str]) -> int:
+    size = len(key) + value_bytes + ENTRY_OVERHEAD_BYTES
     return size + sum(len(tag) + TAG_OVERHEAD_BYTES for tag in tags) if tags else size

@@ -12,6 +12,24 @@ from geulpi_client._errors import Target, UnexpectedAnswer
 from geulpi_client._tensors import Spec, Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request on the wire: the inputs of a model, in a version or (empty) the newest.
+
+    `headers` are those of this request alone, such as the trace that it belongs to.
+    """
+
+    model: str
+    version: str
+    tensors: Sequence[Tensor]
+    id: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+
+    def target(self, url: str) -> Target:
+        """Return whom it asks, at this address."""
+        return Target(url, self.model, self.version, self.id)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a model answered, and which version of it; outputs are in the order of their names."""
@@ -20,20 +38,16 @@ class Answer:
     outputs: tuple[Tensor, ...]
 
 
-def infer_request(
-    model: str, version: str, tensors: Sequence[Tensor], timeout_us: int = 0
-) -> pb.ModelInferRequest:
-    """Return the request that asks a model about these tensors.
-
-    `timeout_us` is how long it may wait in the server's queue; 0 is no limit.
-    """
-    request = pb.ModelInferRequest(model_name=model, model_version=version)
-    if timeout_us:
-        request.parameters["timeout"].int64_param = timeout_us
-    for tensor in tensors:
-        request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        request.raw_input_contents.append(tensor.raw)
-    return request
+def infer_message(request: Request, timeout_us: int) -> pb.ModelInferRequest:
+    """Return a request as gRPC sends it; it may wait so many microseconds in the server's queue."""
+    message = pb.ModelInferRequest(
+        model_name=request.model, model_version=request.version, id=request.id
+    )
+    message.parameters["timeout"].int64_param = timeout_us
+    for tensor in request.tensors:
+        message.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        message.raw_input_contents.append(tensor.raw)
+    return message
 
 
 def answer_of(response: pb.ModelInferResponse, target: Target) -> Answer:
@@ -78,3 +92,8 @@ def contract_from(
         raise UnexpectedAnswer(target, f"its versions are {list(versions)}")
     ordered = tuple(sorted(outputs, key=lambda spec: spec.name))
     return Contract(name, version, tuple(inputs), ordered)
+
+
+def digest_parameter(contract: Contract) -> str:
+    """Return which parameter of a model's configuration holds the digest of its version's files."""
+    return f"sha256.{contract.version}"

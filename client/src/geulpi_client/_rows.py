@@ -2,60 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
-from geulpi_client._codec import decode_row, encode_row, layout
-from geulpi_client._constants import MAX_CACHED_ROW_BYTES
-from geulpi_client._contract import Contract
-from geulpi_client._keys import cache_key
 from geulpi_client._messages import Answer
 from geulpi_client._tensors import MalformedTensor, Spec, Tensor, join_rows, spec_of, split_rows
 
-Row = tuple[bytes, ...]
+Row: TypeAlias = tuple[bytes, ...]
+"""The raw bytes of each output, in the outputs' order."""
 
 
-@dataclass(frozen=True)
-class Lookup:
-    """The rows of a call by digest: what the cache knew of them, and which to ask the model for."""
+class Landed(NamedTuple):
+    """A fresh row: the version that answered, what its outputs are, and the row."""
 
-    digests: Sequence[str]
-    found: Mapping[str, Row]
-
-    @property
-    def cached(self) -> list[bool]:
-        """Whether each row came from the cache."""
-        return [digest in self.found for digest in self.digests]
-
-    @cached_property
-    def missing(self) -> list[int]:
-        """Return where each row that is not known stands first; equal rows are asked once."""
-        first: dict[str, int] = {}
-        for position, digest in enumerate(self.digests):
-            if digest not in self.found:
-                first.setdefault(digest, position)
-        return list(first.values())
-
-    def without_found(self) -> Lookup:
-        """Return the same call with nothing known."""
-        return Lookup(self.digests, {})
+    version: str
+    specs: tuple[Spec, ...]
+    row: Row
 
 
-def looked_up(
-    contract: Contract, digests: Sequence[str], values: Iterable[bytes | None] | None
-) -> Lookup:
-    """Return what the cache's values, one per digest, say; what can't be decoded is not known."""
-    found = {}
-    for digest, value in zip(digests, values or [None] * len(digests), strict=True):
-        row = value and decode_row(contract.outputs, contract.layout, value)
-        if row:
-            found[digest] = row
-    return Lookup(digests, found)
+@dataclass(slots=True)
+class Found:
+    """The rows that the cache knew of a call, by key.
+
+    `ageing` are those to be computed anew beside the call, `from_memory` those of the tier in the
+    process, and `young` those of the other tier in the first half of their life. `asked` is whether
+    there was a cache that could be asked, `drops` how often something was dropped before.
+    """
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    ageing: list[str] = field(default_factory=list)
+    from_memory: set[str] = field(default_factory=set)
+    young: set[str] = field(default_factory=set)
+    asked: bool = False
+    drops: int = 0
 
 
-def taken(tensors: Sequence[Tensor], positions: Sequence[int]) -> list[Tensor]:
+def missing(keys: Sequence[str], known: Mapping[str, Row]) -> dict[str, int]:
+    """Return where each row that is not known stands first; equal rows are asked once."""
+    first: dict[str, int] = {}
+    for position, key in enumerate(keys):
+        if key not in known:
+            first.setdefault(key, position)
+    return first
+
+
+def taken(tensors: Sequence[Tensor], positions: Sequence[int]) -> Sequence[Tensor]:
     """Return the tensors with only the rows at these positions."""
+    if [*positions] == [*range(tensors[0].shape[0])]:
+        return tensors
     return [
         join_rows(spec_of(tensor), [rows[position] for position in positions])
         for tensor, rows in ((tensor, split_rows(tensor)) for tensor in tensors)
@@ -113,13 +108,3 @@ def specs_of(answer: Answer) -> tuple[Spec, ...]:
 def joined(specs: Sequence[Spec], rows: Sequence[Row]) -> tuple[Tensor, ...]:
     """Return the outputs that hold these rows."""
     return tuple(join_rows(spec, [row[i] for row in rows]) for i, spec in enumerate(specs))
-
-
-def values_to_keep(model: str, answer: Answer, rows: Mapping[str, Row]) -> dict[str, bytes]:
-    """Return the cache entries of fresh rows by digest, under the version that answered."""
-    head = layout(specs_of(answer))
-    values = {
-        cache_key(model, answer.version, digest): encode_row(head, row)
-        for digest, row in rows.items()
-    }
-    return {key: value for key, value in values.items() if len(value) <= MAX_CACHED_ROW_BYTES}

@@ -63,10 +63,7 @@ class Tensor:
 
 def from_array(name: str, datatype: str, array: Array) -> Tensor:
     """Return the tensor of an array that has the datatype already (BYTES: an object array)."""
-    if datatype == BYTES:
-        raw = packed_texts(array.ravel().tolist())
-    else:
-        raw = array.tobytes()
+    raw = packed_texts(array.ravel().tolist()) if datatype == BYTES else array.tobytes()
     return Tensor(name, datatype, array.shape, raw)
 
 
@@ -91,16 +88,19 @@ def to_array(tensor: Tensor) -> Array:
     return array.reshape(tensor.shape).copy()
 
 
-def split_rows(tensor: Tensor) -> list[bytes]:
-    """Return the raw bytes of each row of `[N, …]`.
+def split_rows(tensor: Tensor, raw: bytes | None = None) -> list[bytes]:
+    """Return the raw bytes of each row of `[N, …]`, or of other raw bytes of the same shape.
 
     Raises:
         MalformedTensor: the bytes do not fit the type and shape.
     """
+    if raw is not None and raw is not tensor.raw:
+        tensor = Tensor(tensor.name, tensor.datatype, tensor.shape, raw)
     if tensor.datatype != BYTES:
         _check_size(tensor)
-        size = len(tensor.raw) // max(1, tensor.shape[0])
-        return [tensor.raw[i * size : (i + 1) * size] for i in range(tensor.shape[0])]
+        raw = tensor.raw
+        size = len(raw) // max(1, tensor.shape[0])
+        return [raw[start : start + size] for start in range(0, size * tensor.shape[0], size)]
     per_row = math.prod(tensor.shape[1:])
     parts = [_LENGTH.pack(len(element)) + element for element in _elements(tensor)]
     return [b"".join(parts[i * per_row : (i + 1) * per_row]) for i in range(tensor.shape[0])]

@@ -165,7 +165,7 @@ def _counts_document(counts: CacheStats | None) -> dict[str, Any]:
 
 def _cache_state(url: str) -> dict[str, Any]:
     from geulpi_client import CacheUnavailable, cache_stats
-    from geulpi_client._urls import masked
+    from geulpi_client._redis import masked
 
     counts = None
     with suppress(CacheUnavailable):

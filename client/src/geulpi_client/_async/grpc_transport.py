@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
+import grpc.aio
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
@@ -13,9 +15,15 @@ from geulpi_client._channels import open_async_channel
 from geulpi_client._connection import Address, Credentials, Tls
 from geulpi_client._contract import Contract
 from geulpi_client._deadline import Deadline
-from geulpi_client._errors import ClientClosed, DeadlineExceeded, Target
-from geulpi_client._messages import Answer, answer_of, contract_of, infer_request
-from geulpi_client._tensors import Tensor
+from geulpi_client._errors import REFUSALS, ClientClosed, DeadlineExceeded, Target
+from geulpi_client._messages import (
+    Answer,
+    Request,
+    answer_of,
+    contract_of,
+    digest_parameter,
+    infer_message,
+)
 from geulpi_client._translation import translate
 
 
@@ -32,17 +40,29 @@ class AsyncGrpcTransport:
     async def contract(self, model: str, version: str, deadline: Deadline) -> Contract:
         """Ask what a model takes and gives; `version` empty is the newest."""
         target = Target(self.url, model, version)
-        request = pb.ModelMetadataRequest(name=model, version=version)
-        response = await self._call(self._stub.ModelMetadata, request, target, deadline)
-        return contract_of(response, target)
+        metadata = pb.ModelMetadataRequest(name=model, version=version)
+        response = await self._call(self._stub.ModelMetadata, metadata, target, deadline)
+        contract = contract_of(response, target)
+        question = pb.ModelConfigRequest(name=model, version=version)
+        try:
+            response = await self._call(self._stub.ModelConfig, question, target, deadline)
+        except REFUSALS:
+            return contract  # some servers keep the configuration to themselves
+        parameters = response.config.parameters
+        digest = digest_parameter(contract)
+        return replace(
+            contract,
+            digest=parameters[digest].string_value if digest in parameters else "",
+            max_batch_size=response.config.max_batch_size,
+        )
 
-    async def infer(
-        self, model: str, version: str, tensors: Sequence[Tensor], deadline: Deadline
-    ) -> Answer:
-        """Ask a model about these tensors."""
-        target = Target(self.url, model, version)
-        request = infer_request(model, version, tensors, deadline.remaining_us())
-        response = await self._call(self._stub.ModelInfer, request, target, deadline)
+    async def infer(self, request: Request, deadline: Deadline) -> Answer:
+        """Ask a model."""
+        target = request.target(self.url)
+        message = infer_message(request, deadline.remaining_us())
+        response = await self._call(
+            self._stub.ModelInfer, message, target, deadline, request.headers
+        )
         return answer_of(response, target)
 
     async def aclose(self) -> None:
@@ -51,16 +71,21 @@ class AsyncGrpcTransport:
         await self._channel.close()
 
     async def _call(
-        self, rpc: Callable[..., Any], request: object, target: Target, deadline: Deadline
+        self,
+        rpc: Callable[..., Any],
+        message: object,
+        target: Target,
+        deadline: Deadline,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> Any:
         if self._closed:
             raise ClientClosed(self.url)
-        metadata = self._credentials.current()
+        metadata = [*self._credentials.current(), *headers]
         try:
-            return await rpc(request, timeout=deadline.remaining_s(), metadata=metadata)
+            return await rpc(message, timeout=deadline.remaining_s(), metadata=metadata)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(target, deadline.timeout_s) from error
             raise translate(error.code(), error.details() or "", target) from error
-        except ValueError as error:  # gRPC's word for a closed channel
+        except (ValueError, grpc.aio.UsageError) as error:  # gRPC's words for a closed channel
             raise ClientClosed(self.url) from error

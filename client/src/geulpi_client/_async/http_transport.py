@@ -9,7 +9,13 @@ from typing import Any
 from geulpi_client._connection import Address, Credentials, Tls
 from geulpi_client._contract import Contract
 from geulpi_client._deadline import Deadline
-from geulpi_client._errors import ClientClosed, DeadlineExceeded, Target, Unreachable
+from geulpi_client._errors import (
+    REFUSALS,
+    ClientClosed,
+    DeadlineExceeded,
+    Target,
+    Unreachable,
+)
 from geulpi_client._extras import needs
 from geulpi_client._http_messages import (
     HEADER_LENGTH,
@@ -18,9 +24,9 @@ from geulpi_client._http_messages import (
     error_from,
     infer_body,
     model_path,
+    with_config,
 )
-from geulpi_client._messages import Answer
-from geulpi_client._tensors import Tensor
+from geulpi_client._messages import Answer, Request
 
 # One for each request under way: HTTP/1.1 carries one at a time.
 _CONNECTIONS = 100
@@ -47,21 +53,25 @@ class AsyncHttpTransport:
         """Ask what a model takes and gives; `version` empty is the newest."""
         target = Target(self.url, model, version)
         response = await self._call("GET", model_path(model, version), target, deadline)
-        return contract_from_metadata(response.content, target)
+        contract = contract_from_metadata(response.content, target)
+        try:
+            path = model_path(model, version, "config")
+            response = await self._call("GET", path, target, deadline)
+        except REFUSALS:
+            return contract  # some servers keep the configuration to themselves
+        return with_config(contract, response.content)
 
-    async def infer(
-        self, model: str, version: str, tensors: Sequence[Tensor], deadline: Deadline
-    ) -> Answer:
-        """Ask a model about these tensors."""
-        target = Target(self.url, model, version)
-        body, header_length = infer_body(tensors, deadline.remaining_us())
+    async def infer(self, request: Request, deadline: Deadline) -> Answer:
+        """Ask a model."""
+        target = request.target(self.url)
+        body, header_length = infer_body(request, deadline.remaining_us())
         response = await self._call(
             "POST",
-            model_path(model, version, "infer"),
+            model_path(request.model, request.version, "infer"),
             target,
             deadline,
             content=body,
-            headers={HEADER_LENGTH: str(header_length)},
+            headers=[(HEADER_LENGTH, str(header_length)), *request.headers],
         )
         return answer_from(response.content, response.headers.get(HEADER_LENGTH), target)
 
@@ -77,11 +87,11 @@ class AsyncHttpTransport:
         deadline: Deadline,
         *,
         content: bytes | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> Any:
         if self._client.is_closed:
             raise ClientClosed(self.url)
-        every = [*(headers or {}).items(), *self._credentials.current()]
+        every = [*self._credentials.current(), *headers]
         try:
             response = await self._client.request(
                 method, path, content=content, headers=every, timeout=deadline.remaining_s()

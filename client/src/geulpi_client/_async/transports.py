@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from geulpi_client._connection import Credentials, Tls, checked_address
 from geulpi_client._contract import Contract
 from geulpi_client._deadline import Deadline
 from geulpi_client._errors import InvalidSetting
-from geulpi_client._messages import Answer
-from geulpi_client._tensors import Tensor
+from geulpi_client._messages import Answer, Request
 
 
 class AsyncTransport(Protocol):
@@ -24,22 +22,32 @@ class AsyncTransport(Protocol):
     async def contract(self, model: str, version: str, deadline: Deadline) -> Contract:
         """Ask what a model takes and gives; `version` empty is the newest."""
 
-    async def infer(
-        self, model: str, version: str, tensors: Sequence[Tensor], deadline: Deadline
-    ) -> Answer:
-        """Ask a model about these tensors."""
+    async def infer(self, request: Request, deadline: Deadline) -> Answer:
+        """Ask a model."""
 
     async def aclose(self) -> None:
         """Close the connection; calls under way fail."""
 
 
-def open_async_transport(url: str, credentials: Credentials, tls: Tls | None) -> AsyncTransport:
-    """Return the transport that a server's address means; nothing is connected yet.
+@runtime_checkable
+class AsyncServer(Protocol):
+    """What stands in for an address: the fake of `geulpi_client.testing`."""
+
+    def open_async_transport(self) -> AsyncTransport:
+        """Return a way to it."""
+
+
+def open_async_transport(
+    server: str | AsyncServer, credentials: Credentials, tls: Tls | None
+) -> AsyncTransport:
+    """Return the transport to a server, by its address; nothing is connected yet.
 
     Raises:
         InvalidUrl, InvalidSetting, MissingExtra.
     """
-    address = checked_address(url)
+    if isinstance(server, AsyncServer):
+        return server.open_async_transport()
+    address = checked_address(server)
     if tls is not None and not address.secure:
         raise InvalidSetting("tls", tls, f"an address with grpcs or https; {address.url} has none")
     if address.protocol == "grpc":

@@ -1,0 +1,128 @@
+"""Requests on their way: to an endpoint that is up, so many at a time, again where that helps.
+
+deadline ──▶ permit ──▶ endpoint ──▶ transport
+▲                        │ unreachable, overloaded
+└── retry budget, pause ◀┘
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from geulpi_client._async.transports import AsyncTransport
+from geulpi_client._contract import Contract
+from geulpi_client._deadline import Deadline
+from geulpi_client._endpoints import AllDown, Endpoint, Endpoints
+from geulpi_client._errors import Overloaded, Target, Unreachable
+from geulpi_client._limits import NoPermit
+from geulpi_client._log import DEBUG, event
+from geulpi_client._messages import Answer, Request
+from geulpi_client._retries import RetryBudget, should_retry
+from geulpi_client._statistics import Recorder
+from geulpi_client._tensors import Tensor
+from geulpi_client._tracing import Tracer, request_span, trace_headers
+from geulpi_client._twins_async import Limiter, sleep
+
+
+class AsyncSender:
+    """Sends requests to the servers of a client, within their deadlines; safe to share."""
+
+    def __init__(
+        self,
+        transports: Sequence[AsyncTransport],
+        *,
+        limiter: Limiter,
+        recorder: Recorder,
+        tracer: Tracer | None,
+    ) -> None:
+        self._transports = {transport.url: transport for transport in transports}
+        self.endpoints = Endpoints([*self._transports])
+        self.url = ", ".join(self._transports)
+        self.limiter = limiter
+        self._recorder = recorder
+        self._tracer = tracer
+        self._budget = RetryBudget()
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+
+    async def infer(
+        self, model: str, version: str, tensors: Sequence[Tensor], deadline: Deadline
+    ) -> Answer:
+        """Ask a model; `version` empty is the newest.
+
+        Raises:
+            CallFailed, InputRefused: the last attempt's.
+        """
+        request_id = f"{self._prefix}-{next(self._numbers):x}"
+        request = Request(model, version, tensors, request_id)
+        self._budget.deposit()
+        attempt = 1
+        avoid: Collection[str] = ()
+        while True:
+            await self._permit(request, deadline)
+            try:
+                endpoint = self._choose(request.target(self.url), avoid)
+                try:
+                    with endpoint.attempt(), request_span(self._tracer, request, endpoint.url):
+                        if self._tracer is not None:
+                            request = replace(request, headers=trace_headers(self._tracer))
+                        return await self._transports[endpoint.url].infer(request, deadline)
+                except (Unreachable, Overloaded) as error:
+                    failure = error
+            finally:
+                self.limiter.release()
+            pause_s = should_retry(failure, attempt, deadline, self._budget)
+            if pause_s is None:
+                raise failure
+            self._recorder.retried(model)
+            event(
+                DEBUG,
+                "request is tried again",
+                model=model,
+                endpoint=endpoint.url,
+                request_id=request_id,
+                attempt=attempt,
+                error=type(failure).__name__,
+            )
+            avoid = (endpoint.url,)
+            attempt += 1
+            await sleep(pause_s)
+
+    async def contract(self, model: str, version: str, deadline: Deadline) -> Contract:
+        """Ask what a model takes and gives; `version` empty is the newest.
+
+        It needs no permit: while requests queue, cached answers still come.
+
+        Raises:
+            CallFailed, InputRefused.
+        """
+        avoid: list[str] = []
+        while True:
+            endpoint = self._choose(Target(self.url, model, version), avoid)
+            try:
+                with endpoint.attempt():
+                    return await self._transports[endpoint.url].contract(model, version, deadline)
+            except Unreachable:
+                avoid.append(endpoint.url)
+                if len(avoid) >= len(self._transports) or not deadline.remaining_s():
+                    raise
+
+    async def aclose(self) -> None:
+        """Close the connections; calls under way fail."""
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    async def _permit(self, request: Request, deadline: Deadline) -> None:
+        try:
+            await self.limiter.acquire(deadline)
+        except NoPermit as error:
+            raise Overloaded(request.target(self.url), str(error)) from error
+
+    def _choose(self, target: Target, avoid: Collection[str]) -> Endpoint:
+        try:
+            return self.endpoints.choose(avoid)
+        except AllDown as error:
+            raise Unreachable(target, str(error)) from error

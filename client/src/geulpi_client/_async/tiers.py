@@ -1,0 +1,311 @@
+"""The cache of rows: the memory of this process over a store that processes share.
+
+A row is looked for in the memory, then in the store, and kept in both; each is optional. The store
+may be slow or away: it has a small time of its own, and a breaker leaves it alone after failures.
+Writing is done beside the calls.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection, Mapping, Sequence
+from types import TracebackType
+
+from redis.exceptions import MaxConnectionsError
+
+from geulpi_client._async.stores import STORE_ERRORS, AsyncStore
+from geulpi_client._breaker import Breaker
+from geulpi_client._codec import decode_row, encode_row
+from geulpi_client._constants import (
+    CACHE_PAUSE_S,
+    COUNTS_FLUSH_S,
+    LOG_READ_S,
+    MAX_CACHED_ROW_BYTES,
+)
+from geulpi_client._contract import Contract
+from geulpi_client._errors import CacheUnavailable
+from geulpi_client._freshness import KeptRow, must_refresh, usable
+from geulpi_client._log import INFO, WARNING, event
+from geulpi_client._memory import MemoryTier, NewEntry
+from geulpi_client._rows import Found, Row
+from geulpi_client._statistics import Recorder
+from geulpi_client._twins_async import Background, Lookups, sleep
+from geulpi_client._values import pack, unpack
+from geulpi_client._writes import Drop, Kept, WriteBuffer
+
+_DRAIN_S = 1.0
+
+
+class AsyncTiers:
+    """Both tiers of a client.
+
+    `stale_s` is for how long an expired row is still given out while it is computed anew, `beta`
+    how early, before it expires, that begins; 0 is never.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory: MemoryTier[KeptRow] | None,
+        store: AsyncStore | None,
+        background: Background,
+        recorder: Recorder,
+        longest_ttl_s: float,
+        stale_s: float,
+        beta: float,
+    ) -> None:
+        self.memory = memory
+        self.enabled = memory is not None or store is not None
+        self.drops = 0
+        self._store = store
+        self._background = background
+        self._recorder = recorder
+        self._stale_ms = 1000 * stale_s
+        self._beta = beta
+        self._lookups = None if store is None else Lookups(store.get)
+        self._breaker = Breaker(failures=2, open_s=CACHE_PAUSE_S, longest_open_s=CACHE_PAUSE_S)
+        self._buffer = WriteBuffer(round(1000 * (longest_ttl_s + stale_s)))
+        self._flushing = False
+        self._flush_at_s = time.monotonic() + COUNTS_FLUSH_S
+        self._read_at_s = 0.0
+        self._log_end: str | None = None
+
+    async def find(self, contract: Contract, keys: Sequence[str], tags: Collection[str]) -> Found:
+        """Return what is known of these rows, asked by a call with these tags."""
+        if self.memory is not None and self._store is not None:
+            await self._read_log()
+        found = Found(drops=self.drops)
+        now_ms = 1000 * time.time()
+        if self.memory is not None:
+            found.asked = True
+            for key, entry in self.memory.get_many(keys).items():
+                self._take(found, key, entry.value, now_ms)
+            found.from_memory = set(found.rows)
+        if self._store is not None and len(found.rows) < len(keys):
+            wanted = [key for key in dict.fromkeys(keys) if key not in found.rows]
+            if wanted:
+                await self._find_shared(found, contract, wanted, tags)
+        return found
+
+    async def newer(self, contract: Contract, keys: Sequence[str], tags: Collection[str]) -> Found:
+        """Return the rows that another process computed anew: those in the store that are young."""
+        found = Found(drops=self.drops)
+        if self._store is not None:
+            await self._find_shared(found, contract, keys, tags)
+        for key in {*found.rows} - found.young:
+            del found.rows[key]
+        return found
+
+    def keep(
+        self,
+        contract: Contract,
+        rows: Mapping[str, Row],
+        *,
+        ttl_s: float,
+        cost_ms: float,
+        tags: Collection[str],
+        drops: int,
+    ) -> None:
+        """Keep fresh rows by key, unless something was dropped since their call began."""
+        if drops != self.drops:
+            return
+        now_ms, ttl_ms = round(1000 * time.time()), round(1000 * ttl_s)
+        kept = {key: KeptRow(row, now_ms, ttl_ms, cost_ms) for key, row in rows.items()}
+        self._keep_here(contract, kept, ttl_ms + self._stale_ms, tags)
+        if self._store is None:
+            return
+        keep_ms = max(1, round(ttl_ms + self._stale_ms))
+        values = {}
+        for key, row in rows.items():
+            payload = encode_row(contract.layout, row)
+            if len(payload) <= MAX_CACHED_ROW_BYTES:
+                raw = pack(payload, now_ms, ttl_ms, cost_ms, key=key)
+                values[key] = Kept(raw, keep_ms)
+        if values:
+            if not self._buffer.put(values, tags):
+                self._recorder.cache_failed("redis")
+            self._flush_soon()
+
+    def count(self, model: str, *, hits: int, misses: int) -> None:
+        """Add to the counters that all processes share."""
+        if self._store is not None:
+            self._buffer.count(model, hits=hits, misses=misses)
+            if time.monotonic() >= self._flush_at_s:
+                self._flush_soon()
+
+    async def claim(self, keys: Sequence[str], for_s: float) -> list[str]:
+        """Return the keys that no other process computes anew now, and this one may."""
+        claimed = [*keys]
+        if self._store is not None and self._breaker.allow():
+            with self._failing_open():
+                claimed = await self._store.claim(keys, max(1, round(1000 * for_s)))
+        return claimed
+
+    async def drop(self, drop: Drop) -> int:
+        """Forget the rows of a model or a tag, in every process; return how many there were.
+
+        Raises:
+            CacheUnavailable: the store could not be told; this process has forgotten them.
+        """
+        dropped = self._drop_here(drop)
+        if self._store is None:
+            return dropped
+        self._buffer.drop(drop)
+        while self._buffer.writing:
+            await sleep(0.001)
+        try:
+            return await self._store.drop(drop)
+        except STORE_ERRORS as error:
+            raise CacheUnavailable(self._store.url, str(error)) from error
+
+    async def aclose(self) -> None:
+        """Write what waits, and let go of the connections."""
+        if self._store is not None:
+            await self._flush()
+            await self._background.aclose(_DRAIN_S)
+            await self._store.aclose()
+
+    async def _find_shared(
+        self, found: Found, contract: Contract, keys: Sequence[str], tags: Collection[str]
+    ) -> None:
+        values = await self._ask(keys)
+        if values is None:
+            return
+        now_ms = 1000 * time.time()
+        found.asked = True
+        here = {}
+        for key, raw in zip(keys, values, strict=True):
+            value = None if raw is None else unpack(raw, key=key)
+            row = value and decode_row(contract.outputs, contract.layout, value.payload)
+            if not row or value is None:
+                continue
+            kept = KeptRow(row, value.created_ms, value.ttl_ms, value.cost_ms)
+            self._take(found, key, kept, now_ms)
+            if key in found.rows:
+                here[key] = kept
+                # Rows are computed anew in the last third of their life, not before.
+                if now_ms - kept.created_ms < kept.ttl_ms / 2:
+                    found.young.add(key)
+        if here and self.memory is not None and found.drops == self.drops:
+            for key, kept in here.items():
+                left_ms = min(kept.ttl_ms, kept.created_ms + kept.ttl_ms - now_ms)
+                self._keep_here(contract, {key: kept}, left_ms + self._stale_ms, tags)
+
+    async def _ask(self, keys: Sequence[str]) -> Sequence[bytes | None] | None:
+        """Return one value or `None` per key, `None` for all if the store can't be asked."""
+        waiting = {key: self._buffer.waiting(key) for key in keys}
+        wanted = [key for key, raw in waiting.items() if raw is None]
+        values: Sequence[bytes | None] | None = None
+        if not wanted:
+            values = ()
+        elif self._lookups is not None and self._breaker.allow():
+            with self._failing_open():
+                values = await self._lookups.get(wanted)
+        if values is None:
+            return None
+        return [*(waiting | dict(zip(wanted, values, strict=True))).values()]
+
+    async def _flush(self) -> None:
+        while True:
+            self._flushing = False  # whoever wants something written from here on begins anew
+            writes = self._buffer.take()
+            if writes is None:
+                return
+            self._flush_at_s = time.monotonic() + COUNTS_FLUSH_S
+            try:
+                if self._store is not None and self._breaker.allow():
+                    with self._failing_open():
+                        await self._store.write(writes)
+            finally:
+                self._buffer.written()
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            if not self._background.run(self._flush):
+                self._flushing = False
+
+    async def _read_log(self) -> None:
+        """Forget what other processes dropped; one caller looks, every half second."""
+        now_s = time.monotonic()
+        if now_s < self._read_at_s or self._store is None or not self._breaker.allow():
+            return
+        self._read_at_s = now_s + LOG_READ_S
+        with self._failing_open():
+            before = self._log_end
+            self._log_end, drops = await self._store.drops(before)
+            if before is None and self.memory is not None:
+                self.memory.clear()  # what was dropped before the first look is not known
+            for drop in drops:
+                self._drop_here(drop)
+
+    def _failing_open(self) -> _FailingOpen:
+        return _FailingOpen(self._breaker, self._recorder, self._store.url if self._store else "")
+
+    def _take(self, found: Found, key: str, kept: KeptRow, now_ms: float) -> None:
+        if usable(kept, now_ms, self._stale_ms):
+            found.rows[key] = kept.row
+            if must_refresh(kept, now_ms, self._beta, random.random):
+                found.ageing.append(key)
+
+    def _keep_here(
+        self,
+        contract: Contract,
+        kept: Mapping[str, KeptRow],
+        keep_ms: float,
+        tags: Collection[str],
+    ) -> None:
+        if self.memory is not None:
+            new = {
+                key: NewEntry(row, row.size, keep_ms / 1000, contract.model, tags)
+                for key, row in kept.items()
+            }
+            self.memory.put_many(new)
+
+    def _drop_here(self, drop: Drop) -> int:
+        self.drops += 1
+        if self.memory is None:
+            return 0
+        if drop.kind == "tag":
+            return self.memory.drop_tag(drop.name)
+        return self.memory.drop_model(drop.name) if drop.name else self.memory.clear()
+
+
+class _FailingOpen:
+    """Asks the store within a `with` block, and goes on after it if that failed."""
+
+    __slots__ = ("_breaker", "_recorder", "_since_s", "_url")
+
+    def __init__(self, breaker: Breaker, recorder: Recorder, url: str) -> None:
+        self._breaker = breaker
+        self._recorder = recorder
+        self._url = url
+
+    def __enter__(self) -> None:
+        self._since_s = time.monotonic()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        took_s = time.monotonic() - self._since_s
+        before = self._breaker.state
+        if error is None:
+            self._breaker.succeeded()
+            if before != "closed":
+                event(INFO, "cache is back", cache=self._url)
+            return False
+        if not isinstance(error, STORE_ERRORS):
+            self._breaker.abandoned(took_s)
+            return False
+        if isinstance(error, MaxConnectionsError):
+            self._breaker.abandoned(took_s)  # there are more callers than connections, no more
+            return True
+        self._breaker.failed(took_s)
+        self._recorder.cache_failed("redis")
+        if before == "closed" != self._breaker.state:
+            event(WARNING, "cache fails, going on without it", cache=self._url, error=repr(error))
+        return True

@@ -1,0 +1,113 @@
+"""KServe v2 over HTTP with binary tensors, by httpx (the extra `http`)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from geulpi_client._connection import Address, Credentials, Tls
+from geulpi_client._contract import Contract
+from geulpi_client._deadline import Deadline
+from geulpi_client._errors import (
+    REFUSALS,
+    ClientClosed,
+    DeadlineExceeded,
+    Target,
+    Unreachable,
+)
+from geulpi_client._extras import needs
+from geulpi_client._http_messages import (
+    HEADER_LENGTH,
+    answer_from,
+    contract_from_metadata,
+    error_from,
+    infer_body,
+    model_path,
+    with_config,
+)
+from geulpi_client._messages import Answer, Request
+
+# One for each request under way: HTTP/1.1 carries one at a time.
+_CONNECTIONS = 100
+
+
+class HttpTransport:
+    """A pool of connections, kept alive between calls."""
+
+    def __init__(self, address: Address, credentials: Credentials, tls: Tls | None) -> None:
+        self.url = address.url
+        self._httpx: Any = needs("httpx", "http")
+        self._credentials = credentials
+        scheme = "https" if address.secure else "http"
+        self._client = self._httpx.Client(
+            base_url=f"{scheme}://{address.place}",
+            verify=_context(tls) if address.secure else False,
+            trust_env=False,  # the server's address is given; a proxy would be one more
+            limits=self._httpx.Limits(
+                max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
+            ),
+        )
+
+    def contract(self, model: str, version: str, deadline: Deadline) -> Contract:
+        """Ask what a model takes and gives; `version` empty is the newest."""
+        target = Target(self.url, model, version)
+        response = self._call("GET", model_path(model, version), target, deadline)
+        contract = contract_from_metadata(response.content, target)
+        try:
+            path = model_path(model, version, "config")
+            response = self._call("GET", path, target, deadline)
+        except REFUSALS:
+            return contract  # some servers keep the configuration to themselves
+        return with_config(contract, response.content)
+
+    def infer(self, request: Request, deadline: Deadline) -> Answer:
+        """Ask a model."""
+        target = request.target(self.url)
+        body, header_length = infer_body(request, deadline.remaining_us())
+        response = self._call(
+            "POST",
+            model_path(request.model, request.version, "infer"),
+            target,
+            deadline,
+            content=body,
+            headers=[(HEADER_LENGTH, str(header_length)), *request.headers],
+        )
+        return answer_from(response.content, response.headers.get(HEADER_LENGTH), target)
+
+    def close(self) -> None:
+        """Close the connections; calls under way fail."""
+        self._client.close()
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        target: Target,
+        deadline: Deadline,
+        *,
+        content: bytes | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Any:
+        if self._client.is_closed:
+            raise ClientClosed(self.url)
+        every = [*self._credentials.current(), *headers]
+        try:
+            response = self._client.request(
+                method, path, content=content, headers=every, timeout=deadline.remaining_s()
+            )
+        except self._httpx.TimeoutException as error:
+            raise DeadlineExceeded(target, deadline.timeout_s) from error
+        except self._httpx.HTTPError as error:
+            said = str(error) or type(error).__name__
+            raise Unreachable(target, said) from error
+        if response.status_code != 200:
+            raise error_from(response.status_code, response.content, target)
+        return response
+
+
+def _context(tls: Tls | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=None if tls is None else tls.ca)
+    if tls is not None and tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context

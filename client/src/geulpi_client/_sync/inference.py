@@ -1,0 +1,201 @@
+"""One call: which rows the cache knows, which the model is asked for, and the answer of both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from geulpi_client._contract import Contract
+from geulpi_client._deadline import Deadline
+from geulpi_client._errors import DeadlineExceeded, GeulpiError, Target, UnexpectedAnswer
+from geulpi_client._keys import row_keys
+from geulpi_client._log import DEBUG, event
+from geulpi_client._results import Call, InferResult, arrays
+from geulpi_client._rows import Found, Landed, joined, missing, rows_of, specs_of, taken
+from geulpi_client._settings import Ttls
+from geulpi_client._sync.contracts import Contracts
+from geulpi_client._sync.requests import Requests
+from geulpi_client._sync.tiers import Tiers
+from geulpi_client._tensors import MalformedTensor, Spec, Tensor
+from geulpi_client._twins_threads import Background, Flights
+
+
+class Inference:
+    """Runs calls over the tiers of a cache and the requests to a server."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        contracts: Contracts,
+        tiers: Tiers,
+        *,
+        background: Background,
+        ttls: Ttls,
+        timeout_s: float,
+    ) -> None:
+        self._requests = requests
+        self._contracts = contracts
+        self._tiers = tiers
+        self._ttls = ttls
+        self._background = background
+        self._timeout_s = timeout_s
+        self._flights = Flights[Landed]()
+        self._refreshed: set[str] = set()
+
+    def run(self, call: Call, contract: Contract, tensors: Sequence[Tensor]) -> InferResult:
+        """Answer a call whose tensors keep to the contract.
+
+        Raises:
+            CallFailed, InputRefused.
+        """
+        try:
+            if self._tiers.enabled and contract.row_wise and self._ttls.of(call.model):
+                return self._by_rows(call, contract, tensors)
+            answer = self._requests.ask(call, contract, tensors)
+            rows = tensors[0].shape[0] if contract.batched else 1
+            cached = np.zeros(rows, dtype=np.bool_)
+            return InferResult(arrays(answer.outputs), answer.version, cached, looked_up=0)
+        except MalformedTensor as error:
+            raise UnexpectedAnswer(self._target(call), str(error)) from error
+
+    def _by_rows(self, call: Call, contract: Contract, tensors: Sequence[Tensor]) -> InferResult:
+        keys = row_keys(contract, tensors)
+        found = self._tiers.find(contract, keys, call.tags)
+        if found.ageing:
+            places = missing(keys, {})
+            ageing = {key: places[key] for key in found.ageing}
+            self._refresh_soon(call, contract, tensors, ageing)
+        wanted = missing(keys, found.rows)
+        version, specs, known = contract.version, contract.outputs, found.rows
+        if wanted:
+            fresh = self._fresh(call, contract, tensors, wanted, found)
+            if _same(fresh.values(), version, specs):
+                known = {**found.rows, **{key: landed.row for key, landed in fresh.items()}}
+            else:
+                # Another version went live since the look-up. Its rows never stand beside older
+                # ones in one answer, so the whole batch is asked.
+                found = Found(asked=found.asked)
+                self._contracts.forget(call.model, call.version)
+                whole = missing(keys, {})
+                answer = self._requests.ask(call, contract, taken(tensors, [*whole.values()]))
+                version, specs = answer.version, specs_of(answer)
+                known = dict(zip(whole, rows_of(answer, len(whole)), strict=True))
+        return self._result(call, keys, found, version, joined(specs, [known[k] for k in keys]))
+
+    def _fresh(
+        self,
+        call: Call,
+        contract: Contract,
+        tensors: Sequence[Tensor],
+        wanted: Mapping[str, int],
+        found: Found,
+    ) -> dict[str, Landed]:
+        """Return the rows that the model is asked for, by this caller or by another one."""
+        fresh: dict[str, Landed] = {}
+        while len(fresh) < len(wanted):
+            mine, others = self._flights.claim([key for key in wanted if key not in fresh])
+            try:
+                if mine:
+                    places = {key: wanted[key] for key in mine}
+                    landed = self._asked(call, contract, tensors, places, found.drops)
+                    for key, row in landed.items():
+                        self._flights.land(key, row)
+                    fresh.update(landed)
+            finally:
+                for key in mine:
+                    if key not in fresh:
+                        self._flights.land(key, None)  # those who wait ask by themselves
+            for key, flight in others.items():
+                other = self._flights.wait(flight, call.deadline)
+                if other is not None:
+                    fresh[key] = other
+            if len(fresh) < len(wanted) and not call.deadline.remaining_s():
+                raise DeadlineExceeded(self._target(call), call.deadline.timeout_s)
+        return fresh
+
+    def _asked(
+        self,
+        call: Call,
+        contract: Contract,
+        tensors: Sequence[Tensor],
+        wanted: Mapping[str, int],
+        drops: int,
+    ) -> dict[str, Landed]:
+        """Ask the model for the rows at these places, keep them, and return them."""
+        started_s = time.monotonic()
+        answer = self._requests.ask(call, contract, taken(tensors, [*wanted.values()]))
+        cost_ms = 1000 * (time.monotonic() - started_s)
+        rows, specs = rows_of(answer, len(wanted)), specs_of(answer)
+        fresh = {
+            key: Landed(answer.version, specs, row) for key, row in zip(wanted, rows, strict=True)
+        }
+        if _same(fresh.values(), contract.version, contract.outputs):
+            self._tiers.keep(
+                contract,
+                dict(zip(wanted, rows, strict=True)),
+                ttl_s=self._ttls.of(call.model),
+                cost_ms=cost_ms,
+                tags=call.tags,
+                drops=drops,
+            )
+        return fresh
+
+    def _refresh_soon(
+        self, call: Call, contract: Contract, tensors: Sequence[Tensor], wanted: Mapping[str, int]
+    ) -> None:
+        """Compute ageing rows anew beside the call, once for all callers."""
+        due = {key: place for key, place in wanted.items() if key not in self._refreshed}
+        if due:
+            self._refreshed.update(due)
+            if not self._background.run(lambda: self._refresh(call, contract, tensors, due)):
+                self._refreshed.difference_update(due)
+
+    def _refresh(
+        self, call: Call, contract: Contract, tensors: Sequence[Tensor], due: Mapping[str, int]
+    ) -> None:
+        try:
+            newer = self._tiers.newer(contract, [*due], call.tags)
+            old = [key for key in due if key not in newer.rows]
+            lock_s = min(self._timeout_s, self._ttls.of(call.model) / 4)
+            mine = self._tiers.claim(old, lock_s) if old else []
+            if mine:
+                call = replace(call, deadline=Deadline.after(self._timeout_s))
+                places = {key: due[key] for key in mine}
+                self._asked(call, contract, tensors, places, newer.drops)
+        except (GeulpiError, MalformedTensor) as error:
+            event(DEBUG, "ageing rows stay", model=call.model, error=type(error).__name__)
+        finally:
+            self._refreshed.difference_update(due)
+
+    def _result(
+        self,
+        call: Call,
+        keys: Sequence[str],
+        found: Found,
+        version: str,
+        outputs: Sequence[Tensor],
+    ) -> InferResult:
+        cached = [key in found.rows for key in keys]
+        hits = sum(cached)
+        looked_up = len(keys) if found.asked else 0
+        if looked_up:
+            self._tiers.count(call.model, hits=hits, misses=looked_up - hits)
+        return InferResult(
+            arrays(outputs),
+            version,
+            np.array(cached),
+            looked_up,
+            source="cache" if hits == len(keys) else "server",
+            from_memory=sum(key in found.from_memory for key in keys),
+        )
+
+    def _target(self, call: Call) -> Target:
+        return Target(self._requests.url, call.model, call.version)
+
+
+def _same(rows: Iterable[Landed], version: str, specs: tuple[Spec, ...]) -> bool:
+    """Return whether all rows are of this version, with these outputs."""
+    return all(landed.version == version and landed.specs == specs for landed in rows)

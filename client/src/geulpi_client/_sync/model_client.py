@@ -1,0 +1,331 @@
+"""Any model of a Triton server, row by row through the cache."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from geulpi_client._constants import DEFAULT_URL
+from geulpi_client._deadline import Deadline
+from geulpi_client._errors import (
+    ClientClosed,
+    DeadlineExceeded,
+    GeulpiError,
+    InvalidSetting,
+    ModelUnavailable,
+    OtherEventLoop,
+    Overloaded,
+    Target,
+    Unreachable,
+)
+from geulpi_client._freshness import KeptRow
+from geulpi_client._inputs import checked_inputs
+from geulpi_client._left_behind import leave, watch
+from geulpi_client._local import LocalModels
+from geulpi_client._memory import MemoryTier
+from geulpi_client._results import Call, InferResult, arrays
+from geulpi_client._settings import (
+    Options,
+    Settings,
+    checked_model,
+    checked_tags,
+    checked_timeout,
+    checked_version,
+    servers_of,
+)
+from geulpi_client._statistics import EndpointStats, Recorder, Stats
+from geulpi_client._sync.contracts import Contracts
+from geulpi_client._sync.inference import Inference
+from geulpi_client._sync.requests import Requests
+from geulpi_client._sync.sender import Sender
+from geulpi_client._sync.stores import open_store
+from geulpi_client._sync.tiers import Tiers
+from geulpi_client._sync.transports import Server, open_transport
+from geulpi_client._tensors import Array
+from geulpi_client._tracing import call_answered, call_span
+from geulpi_client._twins_threads import (
+    Background,
+    Gate,
+    Limiter,
+    Loop,
+    current_loop,
+    loop_is_closed,
+)
+from geulpi_client._writes import Drop
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """What belongs to one process and one event loop."""
+
+    loop: Loop
+    gate: Gate
+    background: Background
+    sender: Sender
+    requests: Requests
+    contracts: Contracts
+    tiers: Tiers
+    inference: Inference
+
+
+class ModelClient:
+    """Asks any model of a Triton server, and the cache first where rows were asked before.
+
+    Safe to share between callers, and usable again after the server or Redis was away. Rows are
+    cached one by one under the version that answered, for models whose inputs and outputs all
+    begin with a batch dimension and whose rows have a fixed shape; calls for such a model that
+    come at once travel together. A model whose rows depend on each other must not be cached or
+    joined: give it a time to live of 0, and the client a `coalesce_delay_s` of `None`.
+
+    Args:
+        url: `host:port` of the gRPC API, or a URL with `grpc`, `grpcs`, `http` or `https`; several
+            of servers with the same models, among which requests are balanced.
+        options: see `Options`.
+
+    Raises:
+        InvalidUrl, InvalidSetting, MissingExtra: before anything is connected.
+    """
+
+    def __init__(
+        self,
+        url: str | Server | Sequence[str | Server] = DEFAULT_URL,
+        **options: Unpack[Options],
+    ) -> None:
+        self._settings = Settings(servers=servers_of(url), **options)
+        self._local = LocalModels(self._settings.local)
+        self._closed = False
+        self._core: _Core | None = None
+        self._begin()
+        watch(self)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._settings.url
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that a call may take unless it says otherwise."""
+        return self._settings.timeout_s
+
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, ArrayLike],
+        *,
+        version: str = "",
+        timeout_s: float | None = None,
+        tags: Collection[str] = (),
+    ) -> dict[str, Array]:
+        """Ask a model; return its outputs by name.
+
+        Args:
+            model: its name on the server.
+            inputs: one array `[N, …]` per input; values are cast where nothing is lost but digits.
+            version: of the model; empty is the newest.
+            timeout_s: in place of the client's.
+            tags: names under which the cached rows can be dropped, such as `user:42`.
+
+        Raises:
+            InvalidInput: the inputs can't be used; nothing was computed.
+            CallFailed: the server could not be reached, was too slow, or said no.
+        """
+        result = self.infer_detailed(model, inputs, version=version, timeout_s=timeout_s, tags=tags)
+        return result.outputs
+
+    def infer_detailed(
+        self,
+        model: str,
+        inputs: Mapping[str, ArrayLike],
+        *,
+        version: str = "",
+        timeout_s: float | None = None,
+        tags: Collection[str] = (),
+    ) -> InferResult:
+        """Ask a model as `infer` does; return also the version and which rows were cached."""
+        core = self._opened()
+        started_s = time.monotonic()
+        seconds = self._settings.timeout_s if timeout_s is None else checked_timeout(timeout_s)
+        call = Call(
+            checked_model(model),
+            checked_version(version),
+            Deadline(seconds, started_s + seconds),
+            checked_tags(tags) if tags else (),
+        )
+        if not core.gate.enter(self._settings.max_waiting):
+            said = f"{self._settings.max_waiting} calls of this client are under way"
+            raise Overloaded(Target(self.url, model, version), said)
+        try:
+            with call_span(self._settings.tracer, model) as span:
+                result = self._answer(core, call, inputs)
+                call_answered(span, result)
+        except GeulpiError as error:
+            self._recorder.failed(model, error)
+            raise
+        finally:
+            core.gate.leave()
+        hits = int(result.cached.sum())
+        self._recorder.answered(
+            model,
+            rows=result.cached.size,
+            memory_hits=result.from_memory,
+            redis_hits=hits - result.from_memory,
+            local=result.source == "local",
+            misses=result.looked_up - hits,
+            took_s=time.monotonic() - started_s,
+        )
+        return result
+
+    def invalidate(self, model: str | None = None, *, tag: str | None = None) -> int:
+        """Drop the cached answers of a model, with a tag, or all; return how many there were.
+
+        Other processes forget what is in their memory within a second.
+
+        Raises:
+            InvalidSetting: both a model and a tag.
+            CacheUnavailable: Redis could not be told; this process has forgotten them.
+        """
+        if model is not None and tag is not None:
+            raise InvalidSetting("tag", tag, "either a model or a tag")
+        core = self._opened()
+        if tag is not None:
+            return core.tiers.drop(Drop("tag", checked_tags([tag])[0]))
+        return core.tiers.drop(Drop("model", "" if model is None else checked_model(model)))
+
+    def stats(self) -> Stats:
+        """Return what this client did so far, and how its servers look now."""
+        memory = None if self._memory is None else self._memory.stats()
+        core = self._core
+        if core is None:
+            return self._recorder.stats(memory=memory)
+        return self._recorder.stats(
+            in_flight=core.sender.limiter.in_flight,
+            waiting=core.gate.inside - core.sender.limiter.in_flight,
+            endpoints=[
+                EndpointStats(e.url, e.breaker.state, e.in_flight, e.failures, e.latency_s)
+                for e in core.sender.endpoints.all
+            ],
+            memory=memory,
+        )
+
+    def close(self) -> None:
+        """Let calls under way end, then let go of the connections; later calls are refused."""
+        self._closed = True
+        core, self._core = self._core, None
+        if core is None or core.loop is not current_loop():
+            return  # of another loop nobody is left who waits
+        core.gate.wait_empty(self._settings.timeout_s)
+        core.requests.close()
+        core.background.close(self._settings.timeout_s)
+        core.tiers.close()
+        core.sender.close()
+
+    def __enter__(self) -> Self:
+        """Return the client; nothing is connected before the first call."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the client."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the address; never the cache's, which may hold a password."""
+        return f"{type(self).__name__}({self.url!r})"
+
+    def after_fork(self) -> None:
+        """Begin anew in the child of a fork: with own connections, figures and memory."""
+        leave(self._core)
+        self._core = None
+        self._begin()
+
+    def _answer(self, core: _Core, call: Call, inputs: Mapping[str, ArrayLike]) -> InferResult:
+        if call.model not in self._local:
+            return self._served(core, call, inputs)
+        # The server has until there is just the time left that the file needs.
+        at_s = call.deadline.at_s - self._local.usual_s(call.model)
+        early = replace(call, deadline=Deadline(call.deadline.timeout_s, at_s))
+        contract = self._local.contract(call.model)
+        try:
+            return self._served(core, early, inputs)
+        except (Unreachable, DeadlineExceeded, Overloaded, ModelUnavailable):
+            if call.version not in {"", contract.version}:
+                raise
+        answer = self._local.infer(call.model, checked_inputs(contract, inputs))
+        outputs = arrays(answer.outputs)
+        rows = len(next(iter(outputs.values()))) if contract.batched else 1
+        cached = np.zeros(rows, dtype=np.bool_)
+        return InferResult(outputs, answer.version, cached, looked_up=0, source="local")
+
+    def _served(self, core: _Core, call: Call, inputs: Mapping[str, ArrayLike]) -> InferResult:
+        contract = core.contracts.fresh(call.model, call.version)
+        if contract is None:
+            contract = core.contracts.get(call.model, call.version, call.deadline)
+        return core.inference.run(call, contract, checked_inputs(contract, inputs))
+
+    def _opened(self) -> _Core:
+        core = self._core
+        if core is None or core.loop is not current_loop():
+            with self._opening:
+                core = self._core = self._reopened(self._core)
+        return core
+
+    def _reopened(self, core: _Core | None) -> _Core:
+        if self._closed:
+            raise ClientClosed(self.url)
+        loop = current_loop()
+        if core is not None:
+            if core.loop is loop:
+                return core  # another caller opened it just now
+            if not loop_is_closed(core.loop):
+                raise OtherEventLoop(self.url)
+            leave(core)
+        settings = self._settings
+        background = Background()
+        sender = Sender(
+            [
+                open_transport(server, settings.credentials, settings.tls)
+                for server in settings.servers
+            ],
+            limiter=Limiter(settings.max_in_flight, settings.max_waiting),
+            recorder=self._recorder,
+            tracer=settings.tracer,
+        )
+        tiers = Tiers(
+            memory=self._memory,
+            store=open_store(settings.cache, settings.cache_address),
+            background=background,
+            recorder=self._recorder,
+            longest_ttl_s=settings.ttls.longest_s,
+            stale_s=settings.stale_s,
+            beta=settings.early_refresh,
+        )
+        requests = Requests(sender, self._recorder, settings.coalesce_delay_s)
+        contracts = Contracts(sender)
+        inference = Inference(
+            requests,
+            contracts,
+            tiers,
+            background=background,
+            ttls=settings.ttls,
+            timeout_s=settings.timeout_s,
+        )
+        return _Core(loop, Gate(), background, sender, requests, contracts, tiers, inference)
+
+    def _begin(self) -> None:
+        """Make what a process has of its own; connections are opened at the first call."""
+        self._opening = threading.Lock()
+        self._recorder = Recorder()
+        size = self._settings.memory_bytes
+        self._memory = MemoryTier[KeptRow](size) if size else None
