@@ -106,7 +106,7 @@ def _encoded(model: str, spec: Spec, array: Array) -> Array:
     encoded = np.empty(array.size, dtype=np.object_)
     for position, element in enumerate(array.flat):
         try:
-            encoded[position] = _encode(element)
+            encoded[position] = encoded_text(element)
         except ValueError as error:
             row = position // max(1, math.prod(array.shape[1:]))
             raise InvalidTensor(
@@ -115,7 +115,7 @@ def _encoded(model: str, spec: Spec, array: Array) -> Array:
     return encoded.reshape(array.shape)
 
 
-def _encode(element: object) -> bytes:
+def encoded_text(element: object) -> bytes:
     """Return an element as UTF-8; a `ValueError` says what was expected instead."""
     if not isinstance(element, str | bytes):
         raise ValueError(f"str or bytes, not {type(element).__name__}")  # noqa: TRY004 -- see above

@@ -12,13 +12,13 @@ import hashlib
 import math
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from geulpi_client._constants import RESULT_PREFIX
 from geulpi_client._contract import Contract
-from geulpi_client._tensors import DTYPES, Tensor, split_rows
+from geulpi_client._tensors import DTYPES, Array, Tensor, split_rows
 
 # To change what is hashed, count this up: old entries are then never met and expire.
 _FORMAT = 2
@@ -31,10 +31,7 @@ _FEW: Final = 64
 def row_keys(contract: Contract, tensors: Sequence[Tensor]) -> list[str]:
     """Return the key of each row of a call, whose tensors are those of the contract, in order."""
     shapes = tuple([tensor.shape[1:] for tensor in tensors])
-    head = contract.key_heads.get(shapes)
-    if head is None:
-        head = contract.key_heads[shapes] = _head(contract, shapes)
-    prefix = f"{RESULT_PREFIX}{contract.model}:{contract.version}:"
+    head, prefix = key_head(contract, shapes), key_prefix(contract)
     if tensors[0].shape[0] == 1:
         digest = head.copy()
         for tensor in tensors:
@@ -56,6 +53,31 @@ def model_of(key: str) -> str:
     return key.removeprefix(RESULT_PREFIX).rsplit(":", 2)[0]
 
 
+def key_prefix(contract: Contract) -> str:
+    """Return how the keys of a model's rows begin."""
+    return f"{RESULT_PREFIX}{contract.model}:{contract.version}:"
+
+
+def key_head(contract: Contract, shapes: tuple[tuple[int, ...], ...]) -> hashlib.blake2b:
+    """Return the digest of all that rows of these shapes have in common, to be copied."""
+    head = contract.key_heads.get(shapes)
+    if head is None:
+        head = contract.key_heads[shapes] = _head(contract, shapes)
+    return head
+
+
+def canonical(raw: bytes, dtype: np.dtype[Any], array: Array) -> bytes:
+    """Return the raw bytes of floating-point numbers with one zero and one NaN."""
+    if array.size <= _FEW:
+        values = array.ravel().tolist()
+        if 0.0 not in values and math.isfinite(sum(values)):
+            return raw
+    with np.errstate(invalid="ignore"):  # a signalling NaN complains when it is added to
+        array = array + dtype.type(0)  # −0.0 + 0.0 is 0.0
+    array[np.isnan(array)] = np.nan
+    return bytes(array.tobytes())
+
+
 def _head(contract: Contract, shapes: Sequence[tuple[int, ...]]) -> hashlib.blake2b:
     head = hashlib.blake2b(bytes([_FORMAT]), digest_size=_DIGEST_BYTES)
     for part in (contract.digest.encode(), contract.layout):
@@ -68,16 +90,7 @@ def _head(contract: Contract, shapes: Sequence[tuple[int, ...]]) -> hashlib.blak
 
 
 def _canonical(tensor: Tensor) -> bytes:
-    """Return the raw bytes with one zero and one NaN."""
     dtype = _FLOATS.get(tensor.datatype)
     if dtype is None:
         return tensor.raw
-    array = np.frombuffer(tensor.raw, dtype=dtype)
-    if array.size <= _FEW:
-        values = array.tolist()
-        if 0.0 not in values and math.isfinite(sum(values)):
-            return tensor.raw
-    with np.errstate(invalid="ignore"):  # a signalling NaN complains when it is added to
-        array = array + dtype.type(0)  # −0.0 + 0.0 is 0.0
-    array[np.isnan(array)] = np.nan
-    return bytes(array.tobytes())
+    return canonical(tensor.raw, dtype, np.frombuffer(tensor.raw, dtype=dtype))

@@ -33,7 +33,7 @@ __all__ = ["EmbeddedTriton"]
 
 _BACKENDS = Path(__file__).parent / "backends"
 _POLL_S = 0.01
-_CONTROL_APIS = "model-repository,shared-memory,model-config,logging,trace"
+_CONTROL_APIS = "model-repository,shared-memory,logging,trace"
 _CONTROL_HEADER = "geulpi-control-key"
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from geulpi_client._contract import Contract
 from geulpi_client._deadline import Deadline
 from geulpi_client._errors import DeadlineExceeded, GeulpiError, Target, UnexpectedAnswer
+from geulpi_client._hits import Hits
 from geulpi_client._keys import row_keys
 from geulpi_client._log import DEBUG, event
 from geulpi_client._results import Call, InferResult, arrays
@@ -35,6 +37,7 @@ class Inference:
         background: Background,
         ttls: Ttls,
         timeout_s: float,
+        traced: bool,
     ) -> None:
         self._requests = requests
         self._contracts = contracts
@@ -43,7 +46,25 @@ class Inference:
         self._background = background
         self._timeout_s = timeout_s
         self._flights = Flights[Landed]()
+        self._hits = None if tiers.memory is None or traced else Hits(tiers.memory)
         self._refreshed: set[str] = set()
+
+    def at_hand(
+        self, model: str, version: str, inputs: Mapping[str, ArrayLike]
+    ) -> InferResult | None:
+        """Return the answer to a plain question that the memory of this process knows."""
+        if self._hits is None or self._tiers.looks_into_log():
+            return None
+        try:
+            contract = self._contracts.fresh(model, version)
+            if contract is None or not self._ttls.of(model):
+                return None
+            found = self._hits.find(contract, inputs)
+        except (TypeError, AttributeError):
+            return None  # the long way says what is wrong with them
+        if found is not None:
+            self._tiers.count(model, hits=1, misses=0)
+        return found
 
     def run(self, call: Call, contract: Contract, tensors: Sequence[Tensor]) -> InferResult:
         """Answer a call whose tensors keep to the contract.

@@ -226,6 +226,14 @@ class Tiers:
             if not self._background.run(self._flush):
                 self._flushing = False
 
+    def looks_into_log(self) -> bool:
+        """Return whether it is time to look what other processes dropped."""
+        return (
+            self._store is not None
+            and self.memory is not None
+            and time.monotonic() >= self._read_at_s
+        )
+
     def _read_log(self) -> None:
         """Forget what other processes dropped; one caller looks, every half second."""
         now_s = time.monotonic()
