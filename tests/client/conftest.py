@@ -58,6 +58,9 @@ class Peer(service_pb2_grpc.GRPCInferenceServiceServicer):
         metadata.outputs.add(name="Y", datatype=self.datatype, shape=self.output_shape)
         return metadata
 
+    def ModelConfig(self, _request, context):  # noqa: N802 -- the protocol's name
+        context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted")
+
     def ModelInfer(self, request, context):  # noqa: N802 -- the protocol's name
         self.requests.append(request)
         return self.infer(request, context)

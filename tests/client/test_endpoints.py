@@ -71,7 +71,7 @@ def test_a_single_server_that_is_down_is_said_to_be(clock: Clock) -> None:
     bring_down(endpoints.all[0])
     with pytest.raises(AllDown, match=r"it is tried again within \d") as caught:
         endpoints.choose()
-    assert 0.5 <= caught.value.retry_in_s <= 1.0
+    assert 0.25 <= caught.value.retry_in_s <= 0.5
     clock.now_s += caught.value.retry_in_s
     probed = endpoints.choose()
     with pytest.raises(AllDown):

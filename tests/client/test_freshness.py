@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from geulpi_client._freshness import refresh_early, stale_but_usable
+from geulpi_client._freshness import KeptRow, must_refresh, refresh_early, usable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,24 +59,57 @@ def test_without_beta_or_cost_nobody_is_early(drawn: float, age_s: float) -> Non
     assert not refresh_at(age_s, drawn, cost_s=0.0, beta=1e6)
 
 
-def test_an_answer_from_the_future_is_a_new_one() -> None:
-    """The clocks of two machines differ, or one was set back."""
-    assert not refresh_at(-3600.0, 0.99)
-    # It gets no more than its time to live: at 300 s to go, 100 s of cost make e⁻³ of the callers.
-    assert refresh_at(-3600.0, 1 - math.exp(-3.01), cost_s=100.0)
-    assert not stale_but_usable(CREATED_S - 3600.0, CREATED_S, 300.0, 60.0)
+def kept(ttl_s: float = 300.0, cost_ms: float = 50.0) -> KeptRow:
+    return KeptRow((b"abcd",), round(1000 * CREATED_S), round(1000 * ttl_s), cost_ms)
 
 
 @pytest.mark.parametrize(
-    ("age_s", "usable"),
-    [(0.0, False), (299.0, False), (300.0, True), (359.0, True), (360.0, False), (1e9, False)],
+    ("age_s", "stale_s", "expected"),
+    [
+        (0, 0, True),
+        (299.9, 0, True),
+        (300.1, 0, False),
+        (300.1, 1, True),
+        (301.1, 1, False),
+        (-50, 0, True),  # made by a machine whose clock is ahead
+        (-1e9, 0, True),
+        (1e9, 10, False),
+    ],
 )
-def test_a_stale_answer_is_usable_for_a_while(age_s: float, usable: bool) -> None:
-    """From the end of its time to live, for `stale_s`."""
-    assert stale_but_usable(CREATED_S + age_s, CREATED_S, 300.0, 60.0) is usable
+def test_a_row_is_usable_until_it_expires_and_a_while_longer(
+    age_s: float, stale_s: float, expected: bool
+) -> None:
+    """A clock that jumped makes it a new row or an old one, nothing else."""
+    assert usable(kept(), 1000 * (CREATED_S + age_s), 1000 * stale_s) is expected
 
 
-@given(st.floats(-1e6, 1e6))
-def test_without_stale_time_nothing_stale_is_usable(age_s: float) -> None:
-    """0 seconds is the option switched off."""
-    assert not stale_but_usable(CREATED_S + age_s, CREATED_S, 300.0, 0.0)
+def test_rows_are_computed_anew_near_their_end_only() -> None:
+    """Not in the first two thirds of their life, whatever is drawn; surely when it is over."""
+    for age_s, drawn, expected in (
+        (0, 1 - 1e-12, False),
+        (200, 1 - 1e-12, False),
+        (299, 0.5, True),
+        (299, 0.1, False),
+        (301, 0.0, True),
+    ):
+        now_ms = 1000 * (CREATED_S + age_s)
+        assert must_refresh(kept(), now_ms, 1.0, lambda drawn=drawn: drawn) is expected
+
+
+def test_without_early_refresh_a_row_lives_to_its_end() -> None:
+    """0 is the option switched off; only what is given out stale is then computed anew."""
+    for age_s, expected in ((299.99, False), (300.01, True)):
+        now_ms = 1000 * (CREATED_S + age_s)
+        assert must_refresh(kept(), now_ms, 0.0, lambda: 1 - 1e-12) is expected
+
+
+def test_a_costly_row_is_computed_anew_earlier() -> None:
+    """One that takes 20 s has begun 20 s before its end in half of the draws."""
+    now_ms = 1000 * (CREATED_S + 287)
+    assert must_refresh(kept(cost_ms=20_000), now_ms, 1.0, lambda: 0.5)
+    assert not must_refresh(kept(cost_ms=1), now_ms, 1.0, lambda: 0.5)
+
+
+def test_the_size_of_a_row_counts_its_parts() -> None:
+    """The memory tier is bounded by it."""
+    assert KeptRow((b"a" * 1000, b""), 0, 0, 0.0).size > 1000 + 2 * 33

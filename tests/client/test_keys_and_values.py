@@ -7,13 +7,15 @@ import math
 import numpy as np
 import pytest
 from geulpi_client._codec import decode_row, encode_row, layout
-from geulpi_client._keys import cache_key, row_digests
+from geulpi_client._contract import Contract
+from geulpi_client._keys import model_of, row_keys
 from geulpi_client._tensors import (
     DTYPES,
     MalformedTensor,
     Spec,
     Tensor,
     from_array,
+    spec_of,
     split_rows,
     to_array,
 )
@@ -21,7 +23,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+OUTPUTS = (Spec("label", "BYTES", (-1, 1)), Spec("probabilities", "FP32", (-1, 2)))
+HEAD = layout(OUTPUTS)
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+def digests_of(*tensors: Tensor, outputs: tuple[Spec, ...] = (), digest: str = "") -> list[str]:
+    inputs = tuple(spec_of(tensor) for tensor in tensors)
+    keys = row_keys(Contract("churn", "3", inputs, outputs, digest=digest), tensors)
+    return [key.rpartition(":")[2] for key in keys]
 
 
 def digest(datatype: str, values: object, name: str = "X") -> str:
@@ -29,13 +41,17 @@ def digest(datatype: str, values: object, name: str = "X") -> str:
         array = np.array([[v.encode() for v in values]], dtype=np.object_)
     else:
         array = np.array([values], dtype=DTYPES[datatype])
-    return row_digests([from_array(name, datatype, array)])[0]
+    return digests_of(from_array(name, datatype, array))[0]
 
 
 def test_a_key_names_model_version_and_row() -> None:
     """The form is what operators look for; another digest would need another format number."""
-    key = cache_key("churn", "3", digest("FP32", [1.0, 2.0]))
-    assert key == "ml_cache:churn:3:812c8e26f59df2feb83594a8c3452ea7"
+    tensor = from_array("X", "FP32", np.array([[1.0, 2.0]], dtype=np.float32))
+    contract = Contract("churn", "3", (spec_of(tensor),), OUTPUTS, digest="abc")
+    (key,) = row_keys(contract, [tensor])
+    assert key == "ml_cache:churn:3:3ba66e1b2aef0b5222b7ce5e74fad913"
+    assert model_of(key) == "churn"
+    assert model_of("ml_cache:a:b:3:00") == "a:b"
 
 
 @pytest.mark.parametrize(
@@ -61,23 +77,52 @@ def test_there_is_one_zero_and_one_nan() -> None:
     """−0.0 is 0.0, and NaNs of other bits are NaN."""
     assert digest("FP32", [-0.0]) == digest("FP32", [0.0])
     odd_nans = np.array([0x7FC00001, 0xFFC00000, 0x7F800001], dtype="<u4").view("<f4")
-    digests = row_digests([from_array("X", "FP32", odd_nans[:, np.newaxis])])
+    digests = digests_of(from_array("X", "FP32", odd_nans[:, np.newaxis]))
+    single = [
+        digests_of(from_array("X", "FP32", odd_nans[i : i + 1, np.newaxis]))[0] for i in range(3)
+    ]
+    assert single == digests
     assert set(digests) == {digest("FP32", [math.nan])}
 
 
-def test_the_order_of_inputs_does_not_matter() -> None:
-    """A key is of the named values, however the model lists them."""
-    a, b = (from_array(n, "INT64", np.array([[v]])) for n, v in (("a", 1), ("b", 2)))
-    assert row_digests([a, b]) == row_digests([b, a])
-    swapped = (from_array(n, "INT64", np.array([[v]])) for n, v in (("a", 2), ("b", 1)))
-    assert row_digests(list(swapped)) != row_digests([a, b])
+def test_inputs_are_told_apart_by_their_names() -> None:
+    """Values that change places are another row."""
+    rows = [
+        [from_array(n, "INT64", np.array([[v]])) for n, v in pairs]
+        for pairs in ((("a", 1), ("b", 2)), (("a", 2), ("b", 1)))
+    ]
+    assert digests_of(*rows[0]) != digests_of(*rows[1])
+
+
+def test_other_files_and_other_outputs_have_other_keys() -> None:
+    """An artefact that was replaced under its version, and a model with the same name elsewhere."""
+    tensor = from_array("X", "FP32", np.array([[1.0]], dtype=np.float32))
+    found = {
+        digests_of(tensor, outputs=outputs, digest=digest)[0]
+        for outputs in (OUTPUTS, OUTPUTS[:1])
+        for digest in ("", "a", "b")
+    }
+    assert len(found) == 6
+
+
+@given(
+    arrays(
+        st.sampled_from(["<f2", "<f4", "<f8", "<i4"]),
+        st.tuples(st.integers(1, 3), st.sampled_from([1, 2, 70])),
+    )
+)
+def test_a_row_has_one_key_alone_and_in_a_batch(array: np.ndarray) -> None:
+    """The quick way for single and small rows hashes what the long way does."""
+    datatype = next(name for name, dtype in DTYPES.items() if dtype == array.dtype)
+    whole = digests_of(from_array("X", datatype, array))
+    assert whole == [digests_of(from_array("X", datatype, row[np.newaxis]))[0] for row in array]
 
 
 @given(st.lists(st.tuples(texts, texts), min_size=2, max_size=6))
 def test_digests_are_equal_exactly_where_rows_are(rows: list[tuple[str, str]]) -> None:
     """Whatever the texts: no two rows share a digest, and equal rows do."""
     array = np.array([[v.encode() for v in row] for row in rows], dtype=np.object_)
-    digests = row_digests([from_array("T", "BYTES", array)])
+    digests = digests_of(from_array("T", "BYTES", array))
     assert len(set(digests)) == len(set(rows))
 
 
@@ -93,10 +138,6 @@ def test_numbers_come_back_as_they_went(array: np.ndarray) -> None:
     tensor = from_array("X", datatype, array)
     assert to_array(tensor).tobytes() == array.tobytes()
     assert b"".join(split_rows(tensor)) == tensor.raw
-
-
-OUTPUTS = (Spec("label", "BYTES", (-1, 1)), Spec("probabilities", "FP32", (-1, 2)))
-HEAD = layout(OUTPUTS)
 
 
 def row_of(label: str) -> tuple[bytes, ...]:

@@ -39,7 +39,7 @@ def tier(clock: Clock) -> MemoryTier:
 def new(
     value: bytes = b"v", *, ttl_s: float = 60.0, model: str = "m", tags: Collection[str] = ()
 ) -> NewEntry:
-    return (value, ttl_s, model, tags)
+    return NewEntry(value, len(value), ttl_s, model, tags)
 
 
 def values(tier: MemoryTier, *keys: str) -> dict[str, bytes]:
@@ -242,7 +242,7 @@ class MemoryUnderCalls(RuleBasedStateMachine):
     )
     def put(self, key: str, size: int, ttl_s: float, model: str, tags: list[str]) -> None:
         value = b"v" * size
-        self.tier.put_many({key: (value, ttl_s, model, tags)})
+        self.tier.put_many({key: new(value, ttl_s=ttl_s, model=model, tags=tags)})
         self.forget(key)
         taken = 1 + size + ENTRY_OVERHEAD_BYTES + sum(1 + TAG_OVERHEAD_BYTES for _ in tags)
         if ttl_s > 0 and taken <= self.ROOM // 8:

@@ -39,9 +39,9 @@ class Background:
         """Wait for what is under way, so many seconds at most, and drop the rest."""
         with self._lock:
             waiting = set(self._waiting)
-        wait(waiting, timeout=within_s)
+        late = wait(waiting, timeout=within_s).not_done
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=not late, cancel_futures=True)
 
     def _done(self, future: Future[None]) -> None:
         with self._lock:

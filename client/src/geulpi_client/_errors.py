@@ -182,15 +182,13 @@ class OtherEventLoop(InvalidInput, RuntimeError):
 class MissingExtra(GeulpiError, ImportError):
     """What was asked for needs an extra of this package that is not installed."""
 
-    exit_code = 2
-
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(module, extra)
 
     def __str__(self) -> str:
         """Write the sentence."""
         module, extra = self.args
-        return f"The package {module} is missing. Remedy: pip install 'geulpi-client[{extra}]'."
+        return f"The package '{module}' is missing.\nRemedy: pip install 'geulpi-client[{extra}]'."
 
 
 class _Asked(GeulpiError):

@@ -23,8 +23,8 @@ _LOGGER: Final = logging.getLogger("geulpi_client")
 _LONGEST = 200
 _MASK = "***"
 
-# A password may hold blanks, slashes and @: all up to the last @ goes.
-_USER = re.compile(r"(?:(\S*?://).*|\S+)@")
+# A password may hold blanks, line ends, slashes and @: all up to the last @ goes.
+_USER = re.compile(r"(?:(\S*?://).*|\S+)@", re.DOTALL)
 _OPTIONS = re.compile(r"(://[^\s?]*)\?\S*")
 _CREDENTIALS = re.compile(r"\b(bearer|basic)\s+\S+", re.IGNORECASE)
 _SECRET_NAME = re.compile(r"token|password|secret|authorization|api_?key|credential")
@@ -37,7 +37,7 @@ def event(level: int, message: str, **fields: object) -> None:
     safe = {name: _safe(name, value) for name, value in fields.items()}
     told = ", ".join(f"{name}={value!r}" for name, value in safe.items())
     text = f"{message}: {told}" if told else message
-    _LOGGER.log(level, "%s", text, extra={"geulpi": {"event": message, **safe}}, stacklevel=2)
+    _LOGGER.log(level, text, extra={"geulpi": {"event": message, **safe}}, stacklevel=2)
 
 
 def _safe(name: str, value: object) -> Field:

@@ -100,7 +100,7 @@ def split_rows(tensor: Tensor, raw: bytes | None = None) -> list[bytes]:
         _check_size(tensor)
         raw = tensor.raw
         size = len(raw) // max(1, tensor.shape[0])
-        return [raw[start : start + size] for start in range(0, size * tensor.shape[0], size)]
+        return [raw[i * size : (i + 1) * size] for i in range(tensor.shape[0])]
     per_row = math.prod(tensor.shape[1:])
     parts = [_LENGTH.pack(len(element)) + element for element in _elements(tensor)]
     return [b"".join(parts[i * per_row : (i + 1) * per_row]) for i in range(tensor.shape[0])]

@@ -76,6 +76,10 @@ class WriteBuffer:
         """Whether something is being written in this moment."""
         return self._writing is not None
 
+    def take_waits(self) -> bool:
+        """Return whether anything is not written yet."""
+        return self.writing or bool(self._writes.values)
+
     def waiting(self, key: str) -> bytes | None:
         """Return a value that is not written yet."""
         value = self._writes.values.get(key)

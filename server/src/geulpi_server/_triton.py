@@ -54,7 +54,7 @@ class EmbeddedTriton:
     """A tritonserver of this process's own, ready when it is entered, gone when it is left.
 
     Ready means that a canary inference of every model answered. A model whose Python process dies
-    is revived within seconds. Triton's control APIs (model-repository, shared-memory, model-config,
+    is revived within seconds. Triton's control APIs (model-repository, shared-memory,
     logging, trace) answer only with `control_header`, made anew at each start.
 
     Args:
@@ -247,7 +247,10 @@ class EmbeddedTriton:
         if reasons:
             raise ModelsNotReady(reasons, self._kept_log())
         server.watchdog = Watchdog(
-            process, reload=control.reload, ask=lambda name: self._ask_canary(name, timeout_s=30)
+            process,
+            ready=lambda: {(m.name, m.version) for m in control.index() if m.ready},
+            reload=control.reload,
+            ask=lambda name: self._ask_canary(name, timeout_s=30),
         )
 
     def _listens_everywhere(self) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 
 _INTERVAL_S = 0.5
 _STUB = "triton_python_backend_stub"
+
+Stub: TypeAlias = tuple[str, str]
+"""The model and version that a stub serves."""
 
 
 class Watchdog:
@@ -29,10 +33,12 @@ class Watchdog:
         self,
         process: GuardedProcess,
         *,
+        ready: Callable[[], set[Stub]],
         reload: Callable[[str], None],
         ask: Callable[[str], str | None],
     ) -> None:
         self._process = process
+        self._ready = ready
         self._reload = reload
         self._ask = ask
         self._stopping = threading.Event()
@@ -46,23 +52,36 @@ class Watchdog:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
+        lost: set[Stub] = set()
         dead: set[str] = set()
         while not self._stopping.wait(_INTERVAL_S):
             if not self._process.alive:
                 return
             stubs = living_stubs(self._process.pid)
-            # A model whose other stubs live on may just have been reloaded by an operator; one
-            # whose stub vanished while the rest of its set stayed has lost it.
-            dead |= {
-                model
-                for pid, model in self._stubs.items()
-                if pid not in stubs and not _was_replaced(model, self._stubs, stubs)
+            # A version whose stubs are all new ones was just reloaded by an operator; one whose
+            # stub vanished while the rest of its set stayed, or which has none, has lost it.
+            lost |= {
+                stub
+                for pid, stub in self._stubs.items()
+                if pid not in stubs and not _was_replaced(stub, self._stubs, stubs)
             }
             self._stubs = stubs
+            if lost:
+                dead |= {model for model, _ in self._still_ready(lost)}
             for model in sorted(dead):
                 if self._revive(model):
                     dead.discard(model)
                     self._stubs = living_stubs(self._process.pid)
+
+    def _still_ready(self, lost: set[Stub]) -> set[Stub]:
+        """Return those of versions that Triton calls ready, and forget the others: unloaded."""
+        try:
+            ready = self._ready()
+        except grpc.RpcError:
+            return set()  # it is asked again
+        died = lost & ready
+        lost.clear()
+        return died
 
     def _revive(self, model: str) -> bool:
         log.warning("a Python process of model '%s' died; reloading the model", model)
@@ -78,28 +97,29 @@ class Watchdog:
         return False
 
 
-def _was_replaced(model: str, before: dict[int, str], now: dict[int, str]) -> bool:
-    """Whether all of a model's stubs are new ones: it was reloaded, nothing died."""
-    old = {pid for pid, name in before.items() if name == model}
-    new = {pid for pid, name in now.items() if name == model}
+def _was_replaced(stub: Stub, before: dict[int, Stub], now: dict[int, Stub]) -> bool:
+    """Whether all stubs of a version are new ones: it was reloaded, nothing died."""
+    old = {pid for pid, served in before.items() if served == stub}
+    new = {pid for pid, served in now.items() if served == stub}
     return bool(new) and not old & new
 
 
-def living_stubs(pid: int) -> dict[int, str]:
-    """Return process id → model name of the Python stubs of a tritonserver."""
+def living_stubs(pid: int) -> dict[int, Stub]:
+    """Return process id → model and version of the Python stubs of a tritonserver."""
     stubs = {}
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
             for child in task.read_text().split():
-                if model := _model_of(child):
-                    stubs[int(child)] = model
+                if stub := _served_by(child):
+                    stubs[int(child)] = stub
     return stubs
 
 
-def _model_of(pid: str) -> str | None:
-    """Return the model that a stub serves; None for other processes and for dead ones."""
+def _served_by(pid: str) -> Stub | None:
+    """Return what a stub serves; None for other processes and for dead ones."""
     with suppress(OSError):
         arguments = Path("/proc", pid, "cmdline").read_text().split("\0")
         if arguments and arguments[0].endswith(_STUB):  # a zombie's command line is empty
-            return Path(arguments[1]).parts[-3]  # …/<model>/<version>/<file>
+            *_, model, version, _ = Path(arguments[1]).parts  # …/<model>/<version>/<file>
+            return model, version
     return None

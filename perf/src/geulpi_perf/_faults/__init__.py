@@ -1,0 +1,1 @@
+"""The parts of the fault suite; `geulpi_perf.faults` runs it."""
