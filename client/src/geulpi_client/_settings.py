@@ -119,7 +119,9 @@ class Settings:
             _check_whole("memory_bytes", self.memory_bytes, _LEAST_MEMORY_BYTES)
         if not isinstance(self.local, Mapping):
             raise InvalidSetting("local", self.local, "a mapping of models to ONNX files")
-        _ = self.credentials, self.ttls, self.cache_address
+        if not (self.cache is None or hasattr(self.cache, "open_async_store")):
+            checked_cache_url(self.cache)
+        _ = self.credentials, self.ttls
 
     @property
     def credentials(self) -> Credentials:

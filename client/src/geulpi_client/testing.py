@@ -10,7 +10,8 @@
     with ModelClient(fake) as client:
         client.infer("churn", {"X": rows})
 
-All clients work with it as with a server: they check, cache, coalesce and try again.
+All clients work with it as with a server: they check, cache, coalesce and try again. `MemoryCache`
+is to Redis what `FakeTriton` is to Triton.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ from geulpi_client._errors import (
     Target,
     listed,
 )
+from geulpi_client._fake_cache import MemoryCache
 from geulpi_client._fake_calendar import CALENDAR_MODELS
 from geulpi_client._fake_checks import Unfit, outputs_of, refusal, specs_of
 from geulpi_client._messages import Answer, Request
 from geulpi_client._tensors import Array, to_array
 
-__all__ = ["FakeRequest", "FakeTriton"]
+__all__ = ["FakeRequest", "FakeTriton", "MemoryCache"]
 
 Failure: TypeAlias = type[CallFailed] | type[InputRefused]
 ModelFunction: TypeAlias = Callable[..., Mapping[str, Array]]

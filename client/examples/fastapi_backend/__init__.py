@@ -1,0 +1,1 @@
+"""An example: a FastAPI backend that asks the calendar models through `AsyncGeulpiClient`."""
