@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from geulpi_client._coalescing import Batch, Line, Waiting, own_error, rows_of_call
 from geulpi_client._deadline import Deadline
 from geulpi_client._errors import ClientClosed, DeadlineExceeded, InferenceFailed, Target
+from geulpi_client._home_async import Home
 from geulpi_client._messages import Answer
 from geulpi_client._tensors import Tensor
 
@@ -62,7 +65,11 @@ class AsyncCoalescer:
         self._target = target
         self._on_batch = on_batch
         self._line: Line[_Caller] = Line(max_rows=max_rows, delay_s=delay_s, in_flight=in_flight)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._home: Home | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._alive: dict[_Caller, None] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at_s = math.inf
         self._tasks: set[asyncio.Task[None]] = set()
         self._send_soon: asyncio.Handle | None = None
         self._send_later: asyncio.TimerHandle | None = None
@@ -78,9 +85,8 @@ class AsyncCoalescer:
             ClientClosed: the coalescer was closed.
             RuntimeError: it is used from a second event loop.
         """
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._bind(loop)
+        if self._home is None or not self._home.is_here():
+            self._bind()
         if self._closed:
             raise ClientClosed(self._target.url)
         line = self._line
@@ -95,17 +101,20 @@ class AsyncCoalescer:
                 line.free_slot()
                 if self._closed or not line.empty:
                     self._send()
+        loop = self._loop
         caller = _Caller(tensors, deadline, loop.create_future(), contextvars.copy_context())
         line.add(caller, loop.time())
+        self._alive[caller] = None
+        if deadline.at_s < self._alarm_at_s:
+            self._set_alarm(deadline.at_s)
         if line.has_room and self._send_soon is None:
             # Callers that a batch woke come back one after another within this turn of the loop;
             # at its end they leave together.
             self._send_soon = loop.call_soon(self._send)
-        timer = loop.call_later(deadline.remaining_s(), self._expire, caller)
         try:
             return await caller.answer
         finally:
-            timer.cancel()
+            self._alive.pop(caller, None)
             if not caller.answer.done() or caller.answer.cancelled():
                 self._give_up(caller)
             del caller  # it holds the exception, whose traceback holds this frame
@@ -120,9 +129,10 @@ class AsyncCoalescer:
             RuntimeError: calls are under way in another event loop.
         """
         self._closed = True
-        loop = asyncio.get_running_loop()
-        if self._loop is not None and loop is not self._loop:
-            if not self._loop.is_closed() and not self._line.empty:
+        if self._home is None:
+            return
+        if not self._home.is_here():
+            if not self._home.is_gone() and not self._line.empty:
                 raise RuntimeError(_OTHER_LOOP)
             return  # a closed loop has nobody left who waits
         if not drain:
@@ -131,18 +141,38 @@ class AsyncCoalescer:
             for task in self._tasks:
                 task.cancel()
         while not self._line.empty if drain else self._tasks:
-            self._changed = self._changed or loop.create_future()
+            self._changed = self._changed or self._loop.create_future()
             await asyncio.shield(self._changed)
+        if self._alarm is not None:
+            self._alarm.cancel()
 
-    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._loop is not None:
+    def _bind(self) -> None:
+        if self._home is not None:
             raise RuntimeError(_OTHER_LOOP)
-        self._loop = loop
+        self._home = Home()
+        self._loop = asyncio.get_running_loop()
+
+    def _set_alarm(self, at_s: float) -> None:
+        """Look at the deadlines then: one alarm for all callers, not one for each."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at_s = at_s
+        self._alarm = self._loop.call_later(max(0.0, at_s - time.monotonic()), self._look)
+
+    def _look(self) -> None:
+        """Expire the callers whose deadline has passed, and look again at the next one."""
+        self._alarm, self._alarm_at_s = None, math.inf
+        now_s = time.monotonic()
+        for caller in [caller for caller in self._alive if caller.deadline.at_s <= now_s]:
+            del self._alive[caller]
+            self._expire(caller)
+        if self._alive:
+            self._set_alarm(min(caller.deadline.at_s for caller in self._alive))
 
     def _send(self) -> None:
         """Send what may leave, and see to what must wait a little."""
         loop = self._loop
-        if loop is None or loop.is_closed():
+        if loop.is_closed():
             return
         for handle in (self._send_soon, self._send_later):
             if handle is not None:
@@ -219,7 +249,7 @@ class AsyncCoalescer:
 
     def _give_up(self, caller: _Caller) -> None:
         """Leave the line, or the request that is under way."""
-        if self._loop is None or self._loop.is_closed():
+        if self._loop.is_closed():
             return  # the caller is collected with its loop; there is nobody to tell
         if caller.request is not None:
             caller.request.given_up()

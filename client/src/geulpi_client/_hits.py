@@ -79,7 +79,7 @@ class Hits:
             spec.name: _array(spec, raw)
             for spec, raw in zip(contract.outputs, kept.row, strict=True)
         }
-        return InferResult(outputs, contract.version, _CACHED, 1, "cache", 1)
+        return InferResult(outputs, contract.version, _CACHED, 1, "cache", hits=1, from_memory=1)
 
     def _plan(self, contract: Contract) -> _Plan | None:
         plan = self._plans.get(contract.model)

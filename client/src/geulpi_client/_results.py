@@ -31,8 +31,10 @@ class InferResult:
     cached: NDArray[np.bool_]
     looked_up: int
     source: Source = "server"
+    hits: int = field(default=0, repr=False)
+    """How many rows came from the cache."""
     from_memory: int = field(default=0, repr=False)
-    """How many of the cached rows came from the memory of this process."""
+    """How many of these from the memory of this process."""
 
 
 @dataclass(frozen=True, slots=True)

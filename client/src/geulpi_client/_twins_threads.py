@@ -6,19 +6,17 @@ from geulpi_client._background_threads import Background
 from geulpi_client._coalescer_threads import ThreadCoalescer as Coalescer
 from geulpi_client._flights_threads import Flights
 from geulpi_client._gate_threads import Gate
+from geulpi_client._home_threads import Home
 from geulpi_client._limits import ThreadLimiter as Limiter
 from geulpi_client._lookups_threads import Lookups
-from geulpi_client._loop_threads import Loop, current_loop, loop_is_closed
 
 __all__ = [
     "Background",
     "Coalescer",
     "Flights",
     "Gate",
+    "Home",
     "Limiter",
     "Lookups",
-    "Loop",
-    "current_loop",
-    "loop_is_closed",
     "sleep",
 ]

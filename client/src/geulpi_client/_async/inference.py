@@ -17,7 +17,7 @@ from geulpi_client._deadline import Deadline
 from geulpi_client._errors import DeadlineExceeded, GeulpiError, Target, UnexpectedAnswer
 from geulpi_client._hits import Hits
 from geulpi_client._keys import row_keys
-from geulpi_client._log import DEBUG, event
+from geulpi_client._log import DEBUG, WARNING, event
 from geulpi_client._results import Call, InferResult, arrays
 from geulpi_client._rows import Found, Landed, joined, missing, rows_of, specs_of, taken
 from geulpi_client._settings import Ttls
@@ -48,6 +48,7 @@ class AsyncInference:
         self._flights = Flights[Landed]()
         self._hits = None if tiers.memory is None or traced else Hits(tiers.memory)
         self._refreshed: set[str] = set()
+        self._unlike: set[str] = set()
 
     def at_hand(
         self, model: str, version: str, inputs: Mapping[str, ArrayLike]
@@ -95,17 +96,20 @@ class AsyncInference:
         version, specs, known = contract.version, contract.outputs, found.rows
         if wanted:
             fresh = await self._fresh(call, contract, tensors, wanted, found)
-            if _same(fresh.values(), version, specs):
-                known = {**found.rows, **{key: landed.row for key, landed in fresh.items()}}
+            rows = {key: landed.row for key, landed in fresh.items()}
+            first = fresh[keys[0]] if not found.rows else Landed(version, specs, ())
+            if _same(fresh.values(), first.version, first.specs):
+                version, specs, known = first.version, first.specs, {**found.rows, **rows}
             else:
                 # Another version went live since the look-up. Its rows never stand beside older
                 # ones in one answer, so the whole batch is asked.
                 found = Found(asked=found.asked)
-                self._contracts.forget(call.model, call.version)
                 whole = missing(keys, {})
                 answer = await self._requests.ask(call, contract, taken(tensors, [*whole.values()]))
                 version, specs = answer.version, specs_of(answer)
                 known = dict(zip(whole, rows_of(answer, len(whole)), strict=True))
+            if version != contract.version:
+                self._contracts.forget(call.model, call.version)
         return self._result(call, keys, found, version, joined(specs, [known[k] for k in keys]))
 
     async def _fresh(
@@ -164,6 +168,11 @@ class AsyncInference:
                 tags=call.tags,
                 drops=drops,
             )
+        elif answer.version == contract.version and call.model not in self._unlike:
+            self._unlike.add(call.model)
+            event(
+                WARNING, "a model answers otherwise than it declares: not cached", model=call.model
+            )
         return fresh
 
     def _refresh_soon(
@@ -212,6 +221,7 @@ class AsyncInference:
             np.array(cached),
             looked_up,
             source="cache" if hits == len(keys) else "server",
+            hits=hits,
             from_memory=sum(key in found.from_memory for key in keys),
         )
 

@@ -50,7 +50,7 @@ from geulpi_client._settings import (
 from geulpi_client._statistics import EndpointStats, Recorder, Stats
 from geulpi_client._tensors import Array
 from geulpi_client._tracing import call_answered, call_span
-from geulpi_client._twins_async import Background, Gate, Limiter, Loop, current_loop, loop_is_closed
+from geulpi_client._twins_async import Background, Gate, Home, Limiter
 from geulpi_client._writes import Drop
 
 
@@ -58,7 +58,7 @@ from geulpi_client._writes import Drop
 class _Core:
     """What belongs to one process and one event loop."""
 
-    loop: Loop
+    home: Home
     gate: Gate
     background: Background
     sender: AsyncSender
@@ -179,14 +179,13 @@ class AsyncModelClient:
             raise
         finally:
             core.gate.leave()
-        hits = int(result.cached.sum())
         self._recorder.answered(
             model,
             rows=result.cached.size,
             memory_hits=result.from_memory,
-            redis_hits=hits - result.from_memory,
+            redis_hits=result.hits - result.from_memory,
             local=result.source == "local",
-            misses=result.looked_up - hits,
+            misses=result.looked_up - result.hits,
             took_s=time.monotonic() - started_s,
         )
         return result
@@ -227,7 +226,7 @@ class AsyncModelClient:
         """Let calls under way end, then let go of the connections; later calls are refused."""
         self._closed = True
         core, self._core = self._core, None
-        if core is None or core.loop is not current_loop():
+        if core is None or not core.home.is_here():
             return  # of another loop nobody is left who waits
         await core.gate.wait_empty(self._settings.timeout_s)
         await core.requests.aclose()
@@ -288,7 +287,7 @@ class AsyncModelClient:
 
     def _opened(self) -> _Core:
         core = self._core
-        if core is None or core.loop is not current_loop():
+        if core is None or not core.home.is_here():
             with self._opening:
                 core = self._core = self._reopened(self._core)
         return core
@@ -296,11 +295,10 @@ class AsyncModelClient:
     def _reopened(self, core: _Core | None) -> _Core:
         if self._closed:
             raise ClientClosed(self.url)
-        loop = current_loop()
         if core is not None:
-            if core.loop is loop:
+            if core.home.is_here():
                 return core  # another caller opened it just now
-            if not loop_is_closed(core.loop):
+            if not core.home.is_gone():
                 raise OtherEventLoop(self.url)
             leave(core)
         settings = self._settings
@@ -334,7 +332,7 @@ class AsyncModelClient:
             timeout_s=settings.timeout_s,
             traced=settings.tracer is not None,
         )
-        return _Core(loop, Gate(), background, sender, requests, contracts, tiers, inference)
+        return _Core(Home(), Gate(), background, sender, requests, contracts, tiers, inference)
 
     def _begin(self) -> None:
         """Make what a process has of its own; connections are opened at the first call."""

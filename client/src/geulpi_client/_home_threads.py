@@ -1,0 +1,17 @@
+"""The twin of `_home_async`: any thread may use a client's connections."""
+
+from __future__ import annotations
+
+
+class Home:
+    """The process."""
+
+    __slots__ = ()
+
+    def is_here(self) -> bool:
+        """Return whether the caller runs in it."""
+        return True
+
+    def is_gone(self) -> bool:
+        """Return whether nothing in it can go on."""
+        return False
