@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from geulpi_client._coalescing import Batch, Line, Waiting, own_error
+from geulpi_client._coalescing import Batch, Line, Waiting, own_error, rows_of_call
 from geulpi_client._deadline import Deadline
 from geulpi_client._errors import ClientClosed, DeadlineExceeded, Target
 from geulpi_client._messages import Answer
@@ -73,6 +73,15 @@ class ThreadCoalescer:
                 `UnexpectedAnswer` for an answer that does not hold the rows that were asked.
             ClientClosed: the coalescer was closed.
         """
+        if self._takes_slot():
+            try:
+                if self._on_batch is not None:
+                    self._on_batch(1, rows_of_call(tensors))
+                return self._ask(tensors, deadline)
+            finally:
+                with self._lock:
+                    self._line.free_slot()
+                    self._dispatch()
         caller = _Caller(tensors, deadline)
         try:
             self._join_line(caller)
@@ -105,6 +114,14 @@ class ThreadCoalescer:
             self._changed.notify_all()
             while not (self._dropping or self._line.empty):
                 self._changed.wait()
+
+    def _takes_slot(self) -> bool:
+        """Return whether nobody else is there: then the call is a request, without more ado."""
+        with self._lock:
+            alone = self._line.idle and not self._closed
+            if alone:
+                self._line.take_slot()
+            return alone
 
     def _join_line(self, caller: _Caller) -> None:
         with self._lock:

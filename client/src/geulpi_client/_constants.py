@@ -37,6 +37,8 @@ OTHER_TTL_S: Final = 300.0
 # What the cache may cost a call, and for how long at most it is left alone after it failed.
 CACHE_TIMEOUT_S: Final = 0.05
 CACHE_PAUSE_S: Final = 1.0
+# Rows are written beside the calls, those of so long a time in one round-trip.
+WRITE_DELAY_S: Final = 0.005
 MAX_WAITING_WRITES_BYTES: Final = 16 << 20
 # How often a client with a memory of its own looks what other processes dropped.
 LOG_READ_S: Final = 0.5

@@ -170,9 +170,7 @@ class AsyncInference:
             )
         elif answer.version == contract.version and call.model not in self._unlike:
             self._unlike.add(call.model)
-            event(
-                WARNING, "a model answers otherwise than it declares: not cached", model=call.model
-            )
+            event(WARNING, "answers are unlike the metadata: not cached", model=call.model)
         return fresh
 
     def _refresh_soon(

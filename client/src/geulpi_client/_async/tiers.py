@@ -22,6 +22,7 @@ from geulpi_client._constants import (
     COUNTS_FLUSH_S,
     LOG_READ_S,
     MAX_CACHED_ROW_BYTES,
+    WRITE_DELAY_S,
 )
 from geulpi_client._contract import Contract
 from geulpi_client._errors import CacheUnavailable
@@ -208,6 +209,7 @@ class AsyncTiers:
 
     async def _flush(self) -> None:
         while True:
+            await sleep(WRITE_DELAY_S)
             self._flushing = False  # whoever wants something written from here on begins anew
             writes = self._buffer.take()
             if writes is None:
