@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from geulpi_client._constants import COUNTS_PREFIX, RESULT_PREFIX
 from geulpi_client._errors import CacheUnavailable
 from geulpi_client._keys import model_of
 from geulpi_client._redis import checked_cache_url, close, connect
-from geulpi_client._sync.stores import RedisStore
+from geulpi_client._sync.stores import STORE_ERRORS, RedisStore
 from geulpi_client._writes import Drop
 
 _TIMEOUT_S = 2.0
@@ -74,7 +72,7 @@ def invalidate(url: str, model: str | None) -> int:
     store = RedisStore(address, _TIMEOUT_S)
     try:
         return store.drop(Drop("model", model or ""))
-    except (redis.RedisError, OSError) as error:
+    except STORE_ERRORS as error:
         raise CacheUnavailable(address.url, str(error)) from error
     finally:
         store.close()
@@ -89,7 +87,7 @@ def _opened(url: str) -> Iterator[Any]:
             yield server
         finally:
             close(server)
-    except (redis.RedisError, OSError) as error:
+    except STORE_ERRORS as error:
         raise CacheUnavailable(address.url, str(error)) from error
 
 

@@ -48,7 +48,8 @@ class AsyncCoalescer:
     have, or tells it anew each time. At most `in_flight` requests are under way at a time; further
     calls wait for the first to end and leave together. With a delay, 0 to 0.002 s, a batch that is
     not full waits that long for more calls, but never while the server has nothing to do.
-    `on_batch` is told the calls and rows of every request.
+    `on_batch` is told the calls and rows of every request. `checked` is whether the tensors are
+    known to hold the rows that they claim; they are looked at if not.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class AsyncCoalescer:
         delay_s: float = 0.0,
         in_flight: int = 2,
         on_batch: Callable[[int, int], None] | None = None,
+        checked: bool = False,
     ) -> None:
         self._ask = ask
         self._target = target
         self._on_batch = on_batch
+        self._checked = checked
         self._line: Line[_Caller] = Line(max_rows=max_rows, delay_s=delay_s, in_flight=in_flight)
         self._home: Home | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -102,7 +105,13 @@ class AsyncCoalescer:
                 if self._closed or not line.empty:
                     self._send()
         loop = self._loop
-        caller = _Caller(tensors, deadline, loop.create_future(), contextvars.copy_context())
+        caller = _Caller(
+            tensors,
+            deadline,
+            loop.create_future(),
+            contextvars.copy_context(),
+            checked=self._checked,
+        )
         line.add(caller, loop.time())
         self._alive[caller] = None
         if deadline.at_s < self._alarm_at_s:

@@ -43,7 +43,8 @@ class ThreadCoalescer:
     have, or tells it anew each time. At most `in_flight` requests are under way at a time; further
     calls wait for the first to end and leave together. With a delay, 0 to 0.002 s, a batch that is
     not full waits that long for more calls, but never while the server has nothing to do.
-    `on_batch` is told the calls and rows of every request.
+    `on_batch` is told the calls and rows of every request. `checked` is whether the tensors are
+    known to hold the rows that they claim; they are looked at if not.
     """
 
     def __init__(
@@ -55,10 +56,12 @@ class ThreadCoalescer:
         delay_s: float = 0.0,
         in_flight: int = 2,
         on_batch: Callable[[int, int], None] | None = None,
+        checked: bool = False,
     ) -> None:
         self._ask = ask
         self._target = target
         self._on_batch = on_batch
+        self._checked = checked
         self._line: Line[_Caller] = Line(max_rows=max_rows, delay_s=delay_s, in_flight=in_flight)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -82,7 +85,7 @@ class ThreadCoalescer:
                 with self._lock:
                     self._line.free_slot()
                     self._dispatch()
-        caller = _Caller(tensors, deadline)
+        caller = _Caller(tensors, deadline, checked=self._checked)
         try:
             self._join_line(caller)
             outcome = self._outcome(caller)

@@ -10,10 +10,12 @@ another layout, of another release or of somebody else is a miss, never a wrong 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
-from geulpi_client._tensors import MalformedTensor, Spec, Tensor, split_rows
+from geulpi_client._tensors import BYTES, DTYPES, MalformedTensor, Spec, Tensor, split_rows
 
 # Count up with any change of the layout above: old values are then misses.
 _FORMAT = 1
@@ -36,6 +38,11 @@ def encode_row(head: bytes, row: Sequence[bytes]) -> bytes:
     return head + b"".join(_LENGTH.pack(len(part)) + part for part in row)
 
 
+@lru_cache(maxsize=1024)
+def _row_bytes(output: Spec) -> int:
+    return math.prod(output.shape[1:]) * DTYPES[output.datatype].itemsize
+
+
 def decode_row(outputs: Sequence[Spec], head: bytes, value: bytes) -> tuple[bytes, ...] | None:
     """Return one raw bytes per output, or `None` if the value is not one of these outputs."""
     if not value.startswith(head):
@@ -47,8 +54,11 @@ def decode_row(outputs: Sequence[Spec], head: bytes, value: bytes) -> tuple[byte
             (length,) = _LENGTH.unpack_from(value, position)
             start, position = position + _LENGTH.size, position + _LENGTH.size + length
             part = value[start:position]
-            split_rows(Tensor(output.name, output.datatype, (1, *output.shape[1:]), part))
+            if output.datatype == BYTES:
+                split_rows(Tensor(output.name, BYTES, (1, *output.shape[1:]), part))
+            elif length != _row_bytes(output):
+                return None
             row.append(part)
-    except (struct.error, MalformedTensor):
+    except (struct.error, MalformedTensor, KeyError):
         return None
     return tuple(row) if position == len(value) else None

@@ -9,7 +9,8 @@ class Gate:
     """Counts the calls under way; safe to share between threads."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._empty: threading.Event | None = None
         self._inside = 0
 
     @property
@@ -19,7 +20,7 @@ class Gate:
 
     def enter(self, most: int) -> bool:
         """Count a call as under way, or return `False`: so many are already."""
-        with self._changed:
+        with self._lock:
             if self._inside >= most:
                 return False
             self._inside += 1
@@ -27,12 +28,15 @@ class Gate:
 
     def leave(self) -> None:
         """Count it as ended."""
-        with self._changed:
+        with self._lock:
             self._inside -= 1
-            if not self._inside:
-                self._changed.notify_all()
+            if not self._inside and self._empty is not None:
+                self._empty.set()
 
     def wait_empty(self, within_s: float) -> None:
         """Return when nobody is inside, after so many seconds at the latest."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._inside, timeout=within_s)
+        with self._lock:
+            self._empty = threading.Event()
+            if not self._inside:
+                return
+        self._empty.wait(within_s)

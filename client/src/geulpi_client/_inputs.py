@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 from geulpi_client._constants import MAX_ELEMENT_BYTES
 from geulpi_client._contract import Contract
 from geulpi_client._errors import InvalidTensor, listed, shortened
-from geulpi_client._tensors import BYTES, DTYPES, Array, Spec, Tensor, from_array
+from geulpi_client._tensors import BYTES, DTYPES, Array, Spec, Tensor, from_array, packed_texts
+
+_DTYPES: Final = {**DTYPES, BYTES: np.dtype(np.object_)}
 
 
 def checked_inputs(contract: Contract, inputs: Mapping[str, ArrayLike]) -> list[Tensor]:
@@ -51,8 +53,7 @@ def _plain(contract: Contract, inputs: Mapping[str, ArrayLike]) -> list[Tensor] 
     rows = 0
     for spec in contract.inputs:
         array = inputs.get(spec.name)
-        dtype = DTYPES.get(spec.datatype)
-        if type(array) is not np.ndarray or array.dtype != dtype:
+        if type(array) is not np.ndarray or array.dtype != _DTYPES.get(spec.datatype):
             return None
         shape = array.shape
         if -1 in spec.shape[1:] or shape[1:] != spec.shape[1:] or spec.shape[:1] != (-1,):
@@ -60,8 +61,18 @@ def _plain(contract: Contract, inputs: Mapping[str, ArrayLike]) -> list[Tensor] 
         rows = rows or shape[0]
         if not rows or shape[0] != rows:
             return None
-        tensors.append(Tensor(spec.name, spec.datatype, shape, array.tobytes()))
+        raw = _packed(array) if spec.datatype == BYTES else array.tobytes()
+        if raw is None:
+            return None
+        tensors.append(Tensor(spec.name, spec.datatype, shape, raw))
     return tensors
+
+
+def _packed(array: Array) -> bytes | None:
+    try:
+        return packed_texts([encoded_text(element) for element in array.ravel().tolist()])
+    except ValueError:
+        return None
 
 
 def _check_rows(model: str, tensors: list[Tensor]) -> None:

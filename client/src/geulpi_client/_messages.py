@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tritonclient.grpc import service_pb2 as pb
 
@@ -12,8 +12,7 @@ from geulpi_client._errors import Target, UnexpectedAnswer
 from geulpi_client._tensors import Spec, Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request on the wire: the inputs of a model, in a version or (empty) the newest.
 
     `headers` are those of this request alone, such as the trace that it belongs to.
@@ -30,8 +29,7 @@ class Request:
         return Target(url, self.model, self.version, self.id)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a model answered, and which version of it; outputs are in the order of their names."""
 
     version: str

@@ -6,11 +6,10 @@ connecting, discovering and reading: the cache decides by itself when it tries a
 
 from __future__ import annotations
 
-import copy
 import re
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
@@ -27,10 +26,11 @@ from redis.exceptions import (
     ClusterDownError,
     MaxConnectionsError,
     MovedError,
-    SlotNotCoveredError,
+    RedisClusterException,
     TryAgainError,
 )
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError
 
 from geulpi_client._errors import InvalidUrl
 
@@ -49,7 +49,7 @@ _EXPECTED = (
 )
 _URL = re.compile(
     r"(?P<scheme>redis(?P<tls>s?)(?:\+(?P<kind>sentinel|cluster))?)://"
-    r"(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#@]+)(?P<path>/[^?#]*)?(?:\?(?P<options>[^#]*))?"
+    r"(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#@]+)(?P<path>/[^?#@]*)?(?:\?(?P<options>[^#]*))?"
 )
 _UNIX = re.compile(r"unix://(?:(?P<user>[^/?#]*)@)?(?P<path>/[^?#@]+)(?:\?(?P<options>[^#]*))?")
 _HOST = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::(?P<port>\d{1,5}))?")
@@ -58,7 +58,7 @@ _PLACE = r"(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::\d*)?"
 _HARMLESS = re.compile(rf"(?:{_PLACE}(?:,{_PLACE})*)?(?:/[\w./-]*)?")
 
 # The slots of a cluster may be elsewhere, and: this key is elsewhere. A MovedError is an AskError.
-_STALE = (redis.ConnectionError, redis.TimeoutError, ClusterDownError, SlotNotCoveredError)
+_STALE = (redis.ConnectionError, redis.TimeoutError, ClusterDownError, RedisClusterException)
 _REDIRECTIONS = (AskError, TryAgainError)
 # redis-py types its methods, but not these constructors.
 _node: Any = redis.cluster.ClusterNode
@@ -153,8 +153,9 @@ def connect(address: CacheAddress, timeout_s: float) -> Client:
     Of one server and of Sentinels nothing is connected yet. A cluster is asked here for its slots,
     and if that fails the call may be repeated at any time: call it at the first use.
 
-    A command costs at most two time-outs (connecting and reading), and with Sentinels two more for
-    each of them that is away. After a fork the child gets connections of its own.
+    A command to a server that is away costs two time-outs (connecting and reading); each Sentinel
+    that is away costs two more, and so does each node of a cluster's URL, whose slots are asked
+    for again. Threads share the client; after a fork the child gets connections of its own.
 
     Raises:
         redis.RedisError: no node of the cluster can be asked.
@@ -162,10 +163,11 @@ def connect(address: CacheAddress, timeout_s: float) -> Client:
     common = _common(timeout_s) | {"retry": Retry(NoBackoff(), 0)}
     settings = {**address.settings, **common}
     if address.kind == "cluster":
-        return redis.cluster.RedisCluster(
-            startup_nodes=[_node(*host) for host in address.hosts],
-            **_cluster_settings(settings),
-        )
+        with _errors_of_redis():
+            return redis.cluster.RedisCluster(
+                startup_nodes=[_node(*host) for host in address.hosts],
+                **_cluster_settings(settings),
+            )
     if address.kind == "sentinel":
         asked = {**address.sentinel_settings, **common}
         sentinels: Any = _Sentinel(address.hosts, 0, asked, **settings)  # type: ignore[no-untyped-call]
@@ -261,38 +263,72 @@ async def pipelined_async(client: AsyncClient, commands: Sequence[Command]) -> l
 
 
 class _Sentinel(redis.sentinel.Sentinel):
-    """Discovers in a list of its own: redis-py swaps in place, and two threads can lose one."""
+    """Discovers without two flaws of redis-py's own.
 
-    def discover_master(self, service_name: str) -> Any:
-        attempt = copy.copy(self)
-        attempt.sentinels = list(self.sentinels)
-        found = super(_Sentinel, attempt).discover_master(service_name)  # type: ignore[no-untyped-call]
-        self.sentinels = attempt.sentinels
-        return found
+    That swaps the Sentinels in place, so that two threads or tasks can lose one for good, and it
+    writes the settings of all connections into its error.
+    """
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        asked, said = self.sentinels, []
+        for sentinel in asked:
+            try:
+                masters = sentinel.sentinel_masters()
+            except redis.RedisError as error:
+                said.append(_said(sentinel, error))
+                continue
+            if found := _primary(self, masters, service_name):
+                self.sentinels = _first(sentinel, asked)
+                return found
+            said.append(_said(sentinel, "no primary of that name is up"))
+        raise MasterNotFoundError(f"no Sentinel names a primary '{service_name}': {said}")
 
 
 class _AsyncSentinel(redis.asyncio.sentinel.Sentinel):
     """The same between tasks."""
 
-    async def discover_master(self, service_name: str) -> Any:
-        attempt = copy.copy(self)
-        attempt.sentinels = list(self.sentinels)
-        found = await super(_AsyncSentinel, attempt).discover_master(service_name)
-        self.sentinels = attempt.sentinels
-        return found
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        asked, said = self.sentinels, []
+        for sentinel in asked:
+            try:
+                masters = await sentinel.sentinel_masters()
+            except redis.RedisError as error:
+                said.append(_said(sentinel, error))
+                continue
+            if found := _primary(self, masters, service_name):
+                self.sentinels = _first(sentinel, asked)
+                return found
+            said.append(_said(sentinel, "no primary of that name is up"))
+        raise MasterNotFoundError(f"no Sentinel names a primary '{service_name}': {said}")
+
+
+def _primary(manager: Any, masters: Any, service: str) -> tuple[str, int] | None:
+    state = masters.get(service)
+    usable = state and manager.check_master_state(state, service)
+    return (state["ip"], state["port"]) if usable else None
+
+
+def _first(answering: Any, asked: Sequence[Any]) -> list[Any]:
+    return [answering, *(sentinel for sentinel in asked if sentinel is not answering)]
+
+
+def _said(sentinel: Any, what: object) -> str:
+    place = sentinel.connection_pool.connection_kwargs
+    return f"{place['host']}:{place['port']} {what}"
 
 
 def _on_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:
-    answers = _sent(client, commands)
-    moved = [at for at, answer in enumerate(answers) if isinstance(answer, MovedError)]
-    if moved:
-        client.nodes_manager.initialize()
-        for at, answer in zip(moved, _sent(client, [commands[at] for at in moved]), strict=True):
-            answers[at] = answer
-    for at, answer in enumerate(answers):
-        if isinstance(answer, _REDIRECTIONS):  # a slot is on its way right now: few keys at a time
+    with _errors_of_redis():
+        answers = _sent(client, commands)
+        moved = [at for at, answer in enumerate(answers) if isinstance(answer, MovedError)]
+        if moved:
+            client.nodes_manager.initialize()
+            again = _sent(client, [commands[at] for at in moved])
+            for at, answer in zip(moved, again, strict=True):
+                answers[at] = answer
+        for at in _redirected(client, answers):
             answers[at] = client.execute_command(*commands[at])
-    return answers
+        return answers
 
 
 def _sent(client: Any, commands: Sequence[Command]) -> list[Any]:
@@ -310,23 +346,23 @@ def _sent(client: Any, commands: Sequence[Command]) -> list[Any]:
         raise
     except _STALE:
         # The slots may be elsewhere by now: a later call finds them there.
-        with suppress(redis.RedisError):
+        with suppress(*_STALE):
             client.nodes_manager.initialize()
         raise
 
 
 async def _on_async_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:
-    answers = await _sent_async(client, commands)
-    moved = [at for at, answer in enumerate(answers) if isinstance(answer, MovedError)]
-    if moved:
-        await client.nodes_manager.initialize()
-        again = await _sent_async(client, [commands[at] for at in moved])
-        for at, answer in zip(moved, again, strict=True):
-            answers[at] = answer
-    for at, answer in enumerate(answers):
-        if isinstance(answer, _REDIRECTIONS):
+    with _errors_of_redis():
+        answers = await _sent_async(client, commands)
+        moved = [at for at, answer in enumerate(answers) if isinstance(answer, MovedError)]
+        if moved:
+            await client.nodes_manager.initialize()
+            again = await _sent_async(client, [commands[at] for at in moved])
+            for at, answer in zip(moved, again, strict=True):
+                answers[at] = answer
+        for at in _redirected(client, answers):
             answers[at] = await client.execute_command(*commands[at])
-    return answers
+        return answers
 
 
 async def _sent_async(client: Any, commands: Sequence[Command]) -> list[Any]:
@@ -340,9 +376,32 @@ async def _sent_async(client: Any, commands: Sequence[Command]) -> list[Any]:
     except MaxConnectionsError:
         raise
     except _STALE:
-        with suppress(redis.RedisError):
+        with suppress(*_STALE):
             await client.nodes_manager.initialize()
+        # Unlike the pools of threads these do not notice that an idle connection is dead. Those in
+        # use stay, so not `aclose`: it closes them under their readers.
+        for node in client.get_nodes():
+            await node.disconnect_free_connections()
         raise
+
+
+@contextmanager
+def _errors_of_redis() -> Iterator[None]:
+    try:
+        yield
+    except (RedisClusterException, AttributeError) as error:
+        # redis-py derives the first from no error of its own. The second is what it has for those
+        # who use a node that another call found gone.
+        raise redis.ConnectionError(str(error)) from error
+
+
+def _redirected(client: Any, answers: Sequence[Any]) -> Iterator[int]:
+    """Yield where redis-py must ask elsewhere: keys whose slot is on its way, few at a time."""
+    for at, answer in enumerate(answers):
+        if isinstance(answer, AskError) and client.get_node(answer.host, answer.port) is None:
+            raise answer  # it follows only to nodes that have a slot already
+        if isinstance(answer, _REDIRECTIONS):
+            yield at
 
 
 def _raised(answers: Iterable[Any]) -> list[Any]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -38,8 +37,7 @@ class MalformedTensor(Exception):
     """Raw bytes that are not a tensor of the claimed type and shape; each caller says what of."""
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(NamedTuple):
     """Name, datatype and declared shape of a tensor; −1 is any length."""
 
     name: str
@@ -51,8 +49,7 @@ class Spec:
         return f"{self.name} {self.datatype} {list(self.shape)}"
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor's name, datatype, shape and raw bytes."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -264,7 +264,7 @@ class AsyncModelClient:
             return await self._served(core, call, inputs)
         # The server has until there is just the time left that the file needs.
         at_s = call.deadline.at_s - self._local.usual_s(call.model)
-        early = replace(call, deadline=Deadline(call.deadline.timeout_s, at_s))
+        early = call._replace(deadline=Deadline(call.deadline.timeout_s, at_s))
         contract = self._local.contract(call.model)
         try:
             return await self._served(core, early, inputs)

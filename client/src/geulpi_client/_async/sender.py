@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from geulpi_client._async.transports import AsyncTransport
 from geulpi_client._contract import Contract
@@ -68,7 +67,7 @@ class AsyncSender:
                 try:
                     with endpoint.attempt(), request_span(self._tracer, request, endpoint.url):
                         if self._tracer is not None:
-                            request = replace(request, headers=trace_headers(self._tracer))
+                            request = request._replace(headers=trace_headers(self._tracer))
                         return await self._transports[endpoint.url].infer(request, deadline)
                 except (Unreachable, Overloaded) as error:
                     failure = error

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
 import redis
+from redis.exceptions import RedisClusterException
 
 from geulpi_client._constants import (
     CACHE_TIMEOUT_S,
@@ -28,7 +29,7 @@ from geulpi_client._redis import (
 )
 from geulpi_client._writes import Drop, Writes, drop_of, literally
 
-STORE_ERRORS: Final = (redis.RedisError, OSError)
+STORE_ERRORS: Final = (redis.RedisError, RedisClusterException, OSError)
 """What a store may raise that costs a call no more than its hits."""
 
 _AT_A_TIME = 1000

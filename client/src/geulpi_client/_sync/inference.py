@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -190,7 +189,7 @@ class Inference:
             lock_s = min(self._timeout_s, self._ttls.of(call.model) / 4)
             mine = self._tiers.claim(old, lock_s) if old else []
             if mine:
-                call = replace(call, deadline=Deadline.after(self._timeout_s))
+                call = call._replace(deadline=Deadline.after(self._timeout_s))
                 places = {key: due[key] for key in mine}
                 self._asked(call, contract, tensors, places, newer.drops)
         except (GeulpiError, MalformedTensor) as error:

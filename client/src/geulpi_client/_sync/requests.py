@@ -82,4 +82,5 @@ class Requests:
             max_rows=lambda: self._limit(contract) or JOINED_ROWS,
             delay_s=self._delay_s or 0.0,
             on_batch=lambda calls, rows: self._recorder.batch(model, calls, rows),
+            checked=True,
         )

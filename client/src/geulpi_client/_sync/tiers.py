@@ -19,6 +19,8 @@ from geulpi_client._codec import decode_row, encode_row
 from geulpi_client._constants import (
     CACHE_PAUSE_S,
     COUNTS_FLUSH_S,
+    FRUITLESS_EVERY,
+    FRUITLESS_LOOKUPS,
     LOG_READ_S,
     MAX_CACHED_ROW_BYTES,
     WRITE_DELAY_S,
@@ -67,6 +69,8 @@ class Tiers:
         self._lookups = None if store is None else Lookups(store.get)
         self._breaker = Breaker(failures=2, open_s=CACHE_PAUSE_S, longest_open_s=CACHE_PAUSE_S)
         self._buffer = WriteBuffer(round(1000 * (longest_ttl_s + stale_s)))
+        self._fruitless: dict[str, int] = {}
+        self._skipped = 0
         self._flushing = False
         self._flush_at_s = time.monotonic() + COUNTS_FLUSH_S
         self._read_at_s = 0.0
@@ -83,7 +87,7 @@ class Tiers:
             for key, entry in self.memory.get_many(keys).items():
                 self._take(found, key, entry.value, now_ms)
             found.from_memory = set(found.rows)
-        if self._store is not None and len(found.rows) < len(keys):
+        if self._store is not None and len(found.rows) < len(keys) and self._is_due(contract.model):
             wanted = [key for key in dict.fromkeys(keys) if key not in found.rows]
             if wanted:
                 self._find_shared(found, contract, wanted, tags)
@@ -175,6 +179,7 @@ class Tiers:
             return
         now_ms = 1000 * time.time()
         found.asked = True
+        self._fruitless[contract.model] = self._fruitless.get(contract.model, 0) + 1
         here = {}
         for key, raw in zip(keys, values, strict=True):
             value = None if raw is None else unpack(raw, key=key)
@@ -184,6 +189,7 @@ class Tiers:
             kept = KeptRow(row, value.created_ms, value.ttl_ms, value.cost_ms)
             self._take(found, key, kept, now_ms)
             if key in found.rows:
+                self._fruitless[contract.model] = 0
                 here[key] = kept
                 # Rows are computed anew in the last third of their life, not before.
                 if now_ms - kept.created_ms < kept.ttl_ms / 2:
@@ -192,6 +198,14 @@ class Tiers:
             for key, kept in here.items():
                 left_ms = min(kept.ttl_ms, kept.created_ms + kept.ttl_ms - now_ms)
                 self._keep_here(contract, {key: kept}, left_ms + self._stale_ms, tags)
+
+    def _is_due(self, model: str) -> bool:
+        """Return whether the store is to be asked: after many fruitless look-ups, not each time."""
+        fruitless = self._fruitless.get(model, 0)
+        if fruitless < FRUITLESS_LOOKUPS:
+            return True
+        self._skipped += 1
+        return self._skipped % FRUITLESS_EVERY == 0
 
     def _ask(self, keys: Sequence[str]) -> Sequence[bytes | None] | None:
         """Return one value or `None` per key, `None` for all if the store can't be asked."""
