@@ -6,6 +6,7 @@ import inspect
 import json
 import pickle
 import re
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import FrozenInstanceError
@@ -369,7 +370,10 @@ def test_answers_are_kept_as_long_as_they_stay_true(geulpi, valkey_url) -> None:
     }
     with redis.Redis.from_url(valkey_url) as server:
         for model, ttl_s in expected_s.items():
-            (key,) = server.scan_iter(match=f"ml_cache:{model}:1:*", count=10_000)
+            deadline_s = time.monotonic() + 10
+            while not (keys := [*server.scan_iter(match=f"ml_cache:{model}:1:*", count=10_000)]):
+                assert time.monotonic() < deadline_s, f"{model} was not written"
+            (key,) = keys
             assert ttl_s - 5 < server.ttl(key) <= ttl_s
 
 

@@ -90,14 +90,14 @@ def test_perf_analyzer_measures_a_model(triton: EmbeddedTriton, root: Path, prot
 
 
 def test_a_measurement_that_can_not_be_is_explained(triton: EmbeddedTriton, root: Path) -> None:
-    """No server, no key: what perf_analyzer says, and the remedy."""
+    """No server, no such model: what perf_analyzer says, and the remedy."""
     tool = find_perf_analyzer()
-    for target, remedy in (
-        (Target("grpc", "localhost:1", None), "start the server"),
-        (Target("grpc", triton.grpc_url, None), "--control-key"),
+    for target, model, remedy in (
+        (Target("grpc", "localhost:1", None), "event_classifier", "start the server"),
+        (Target("grpc", triton.grpc_url, None), "fortune_teller", "geulpi status"),
     ):
         with pytest.raises(BenchFailed, match=remedy):
-            bench(tool, "event_classifier", target, concurrency=1, seconds=0.5, repository=root)
+            bench(tool, model, target, concurrency=1, seconds=0.5, repository=root)
 
 
 class Served:
@@ -213,7 +213,7 @@ def test_the_readmes_python_works(
 ) -> None:
     """Each Python block of the README runs as printed."""
     blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         code = block.replace("localhost:8001", triton.grpc_url)
         code = code.replace("redis://localhost:6379/0", valkey.url)

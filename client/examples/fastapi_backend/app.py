@@ -60,7 +60,7 @@ class Settings(BaseModel):
     stale_s: float = 0.0
     coalesce_delay_s: float = 0.0
     max_in_flight: int = 50
-    max_waiting: int = 1000
+    max_waiting: int = 10_000
     token: SecretStr | None = None
 
     @classmethod

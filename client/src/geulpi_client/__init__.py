@@ -33,6 +33,7 @@ from geulpi_client._errors import (
 )
 from geulpi_client._event import Event
 from geulpi_client._insights import WeekInsights
+from geulpi_client._memory import MemoryStats
 from geulpi_client._names import (
     BALANCE_DIMENSIONS,
     BURNOUT_DRIVERS,
@@ -86,6 +87,7 @@ __all__ = [  # noqa: RUF022 -- plain order: a reader looks names up by their let
     "InvalidUrl",
     "LEVELS",
     "MEASURES",
+    "MemoryStats",
     "MissingExtra",
     "ModelClient",
     "ModelNotFound",

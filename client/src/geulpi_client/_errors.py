@@ -287,7 +287,7 @@ class Unreachable(CallFailed):
         return (
             f"Can't reach a Triton server at {self.url}: {self.said}\n"
             "Remedy: start it (`geulpi serve`), and give the port of its gRPC API (8001 unless "
-            "changed; 8000 is HTTP)."
+            "changed), or http:// and that of its HTTP API (8000)."
         )
 
 

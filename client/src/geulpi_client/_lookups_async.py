@@ -24,8 +24,16 @@ class Lookups:
         self._waiting: list[tuple[Sequence[str], asyncio.Future[Values]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def get(self, keys: Sequence[str]) -> Values:
-        """Return one value or `None` per key; raises what the store raises."""
+    async def get(self, keys: Sequence[str], within_s: float | None) -> Values:
+        """Return one value or `None` per key, within so many seconds if given.
+
+        Raises what the store raises, and `TimeoutError`.
+        """
+        if within_s is not None:
+            return await asyncio.wait_for(self._asked(keys), within_s)
+        return await self._asked(keys)
+
+    async def _asked(self, keys: Sequence[str]) -> Values:
         if not self._busy:
             self._busy = True
             try:

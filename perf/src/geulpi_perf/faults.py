@@ -57,6 +57,8 @@ def main() -> None:
         print(json.dumps([asdict(report) | {"ok": report.ok} for report in reports], indent=2))
     else:
         Console().print(_table(reports))
+        for rule, names in _rules(reports).items():
+            Console().print(f"[bold]{', '.join(names)}[/]: {rule}.", highlight=False)
     sys.exit(0 if all(report.ok for report in reports) else 1)
 
 
@@ -113,9 +115,19 @@ def _table(reports: Collection[Report]) -> Table:
             *(f"{count:,}" for count in counts),
             "\n".join(f"{count:,} {name}" for name, count in report.failed.items()) or "0",
             *_numbers(report),
-            f"OK ({report.rule})" if report.ok else f"NOT OK: {'; '.join(report.broken)}",
+            "OK" if report.ok else f"NOT OK: {'; '.join(report.broken)}",
         )
     return table
+
+
+def _rules(reports: Collection[Report]) -> dict[str, list[str]]:
+    """Return the scenarios of each rule."""
+    rules: dict[str, list[str]] = {}
+    for report in reports:
+        names = rules.setdefault(report.rule, [])
+        if report.scenario not in names:
+            names.append(report.scenario)
+    return rules
 
 
 def _numbers(report: Report) -> Iterator[str]:

@@ -86,7 +86,7 @@ class AsyncInference:
         self, call: Call, contract: Contract, tensors: Sequence[Tensor]
     ) -> InferResult:
         keys = row_keys(contract, tensors)
-        found = await self._tiers.find(contract, keys, call.tags)
+        found = await self._tiers.find(contract, keys, call.tags, call.deadline)
         if found.ageing:
             places = missing(keys, {})
             ageing = {key: places[key] for key in found.ageing}

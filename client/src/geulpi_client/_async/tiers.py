@@ -7,6 +7,7 @@ Writing is done beside the calls.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,7 @@ from geulpi_client._breaker import Breaker
 from geulpi_client._codec import decode_row, encode_row
 from geulpi_client._constants import (
     CACHE_PAUSE_S,
+    CACHE_TIMEOUT_S,
     COUNTS_FLUSH_S,
     FRUITLESS_EVERY,
     FRUITLESS_LOOKUPS,
@@ -27,6 +29,7 @@ from geulpi_client._constants import (
     WRITE_DELAY_S,
 )
 from geulpi_client._contract import Contract
+from geulpi_client._deadline import Deadline
 from geulpi_client._errors import CacheUnavailable
 from geulpi_client._freshness import KeptRow, must_refresh, usable
 from geulpi_client._log import INFO, WARNING, event
@@ -76,7 +79,9 @@ class AsyncTiers:
         self._read_at_s = 0.0
         self._log_end: str | None = None
 
-    async def find(self, contract: Contract, keys: Sequence[str], tags: Collection[str]) -> Found:
+    async def find(
+        self, contract: Contract, keys: Sequence[str], tags: Collection[str], deadline: Deadline
+    ) -> Found:
         """Return what is known of these rows, asked by a call with these tags."""
         if self.memory is not None and self._store is not None:
             await self._read_log()
@@ -90,14 +95,14 @@ class AsyncTiers:
         if self._store is not None and len(found.rows) < len(keys) and self._is_due(contract.model):
             wanted = [key for key in dict.fromkeys(keys) if key not in found.rows]
             if wanted:
-                await self._find_shared(found, contract, wanted, tags)
+                await self._find_shared(found, contract, wanted, tags, deadline)
         return found
 
     async def newer(self, contract: Contract, keys: Sequence[str], tags: Collection[str]) -> Found:
         """Return the rows that another process computed anew: those in the store that are young."""
         found = Found(drops=self.drops)
         if self._store is not None:
-            await self._find_shared(found, contract, keys, tags)
+            await self._find_shared(found, contract, keys, tags, None)
         for key in {*found.rows} - found.young:
             del found.rows[key]
         return found
@@ -172,9 +177,14 @@ class AsyncTiers:
             await self._store.aclose()
 
     async def _find_shared(
-        self, found: Found, contract: Contract, keys: Sequence[str], tags: Collection[str]
+        self,
+        found: Found,
+        contract: Contract,
+        keys: Sequence[str],
+        tags: Collection[str],
+        deadline: Deadline | None,
     ) -> None:
-        values = await self._ask(keys)
+        values = await self._ask(keys, deadline)
         if values is None:
             return
         now_ms = 1000 * time.time()
@@ -207,7 +217,9 @@ class AsyncTiers:
         self._skipped += 1
         return self._skipped % FRUITLESS_EVERY == 0
 
-    async def _ask(self, keys: Sequence[str]) -> Sequence[bytes | None] | None:
+    async def _ask(
+        self, keys: Sequence[str], deadline: Deadline | None
+    ) -> Sequence[bytes | None] | None:
         """Return one value or `None` per key, `None` for all if the store can't be asked."""
         waiting = {key: self._buffer.waiting(key) for key in keys}
         wanted = [key for key, raw in waiting.items() if raw is None]
@@ -216,7 +228,7 @@ class AsyncTiers:
             values = ()
         elif self._lookups is not None and self._breaker.allow():
             with self._failing_open():
-                values = await self._lookups.get(wanted)
+                values = await self._lookups.get(wanted, _within_s(deadline))
         if values is None:
             return None
         return [*(waiting | dict(zip(wanted, values, strict=True))).values()]
@@ -294,6 +306,12 @@ class AsyncTiers:
         if drop.kind == "tag":
             return self.memory.drop_tag(drop.name)
         return self.memory.drop_model(drop.name) if drop.name else self.memory.clear()
+
+
+def _within_s(deadline: Deadline | None) -> float | None:
+    """Return what a look-up may cost a call that has less time than the store's own time-outs."""
+    left_s = math.inf if deadline is None else deadline.remaining_s()
+    return None if left_s > 4 * CACHE_TIMEOUT_S else left_s / 2
 
 
 class _FailingOpen:

@@ -84,7 +84,7 @@ class Inference:
 
     def _by_rows(self, call: Call, contract: Contract, tensors: Sequence[Tensor]) -> InferResult:
         keys = row_keys(contract, tensors)
-        found = self._tiers.find(contract, keys, call.tags)
+        found = self._tiers.find(contract, keys, call.tags, call.deadline)
         if found.ageing:
             places = missing(keys, {})
             ageing = {key: places[key] for key in found.ageing}

@@ -214,14 +214,10 @@ def model_slow(servers: Servers) -> Iterator[None]:
 @contextmanager
 def model_unloaded(servers: Servers) -> Iterator[None]:
     """One of the two models is taken out of service, and put back."""
-    # The watchdog takes a model that is unloaded for one that died, and would load it again.
-    away = servers.repository.parent / "away"
-    (servers.repository / ONNX).rename(away)
     servers.control(ONNX, "unload")
     try:
         yield
     finally:
-        away.rename(servers.repository / ONNX)
         servers.control(ONNX, "load")
 
 
