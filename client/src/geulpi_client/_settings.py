@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypedDict
 
+from geulpi_client._async.stores import AsyncCache
 from geulpi_client._coalescing import MAX_DELAY_S
 from geulpi_client._connection import Credentials, Tls, Token, checked_address
 from geulpi_client._constants import DEFAULT_TIMEOUT_S, OTHER_TTL_S, TTL_S
@@ -25,7 +26,7 @@ _LEAST_MEMORY_BYTES: Final = 64 << 10
 class Options(TypedDict, total=False):
     """What every client takes by name; `docs/client.md` says more of each, with its default."""
 
-    cache: Any
+    cache: str | AsyncCache | None
     """A Redis URL, or the cache of `geulpi_client.testing`; `None` (unless given) is none."""
     memory_bytes: int
     """The most that the cache within this process may take; 0 (unless given) is none."""
@@ -86,7 +87,7 @@ class Settings:
     """
 
     servers: tuple[Any, ...]
-    cache: Any = None
+    cache: str | AsyncCache | None = None
     memory_bytes: int = 0
     ttl_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     stale_s: float = 0.0
@@ -119,7 +120,7 @@ class Settings:
             _check_whole("memory_bytes", self.memory_bytes, _LEAST_MEMORY_BYTES)
         if not isinstance(self.local, Mapping):
             raise InvalidSetting("local", self.local, "a mapping of models to ONNX files")
-        if not (self.cache is None or hasattr(self.cache, "open_async_store")):
+        if self.cache is not None and not isinstance(self.cache, AsyncCache):
             checked_cache_url(self.cache)
         _ = self.credentials, self.ttls
 
