@@ -28,6 +28,7 @@ from geulpi_client import (
     GeulpiClient,
     Histogram,
     InferResult,
+    MemoryStats,
     ModelClient,
     ModelStats,
     NotPlaced,
@@ -273,6 +274,7 @@ def figures(stats: Stats) -> None:
     assert_type(stats.endpoints, tuple[EndpointStats, ...])
     assert_type(stats.endpoints[0].state, Literal["closed", "open", "half_open"])
     if stats.memory is not None:
+        assert_type(stats.memory, MemoryStats)
         assert_type(stats.memory.bytes, int)
     stats.memory.bytes  # type: ignore[union-attr]  # noqa: B018
 

@@ -72,8 +72,8 @@ class Hits:
                 if is_float:
                     raw = canonical(raw, dtype, array)
             digest.update(raw)
-        kept = self._memory.get(plan.prefix + digest.hexdigest())
-        if kept is None or 1000 * time.time() - kept.created_ms > _YOUNG * kept.ttl_ms:
+        kept = self._memory.get_if(plan.prefix + digest.hexdigest(), _is_young)
+        if kept is None:
             return None
         outputs = {
             spec.name: _array(spec, raw)
@@ -86,6 +86,10 @@ class Hits:
         if plan is None or plan.contract is not contract:
             plan = self._plans[contract.model] = _plan(contract)
         return plan
+
+
+def _is_young(kept: KeptRow) -> bool:
+    return 1000 * time.time() - kept.created_ms <= _YOUNG * kept.ttl_ms
 
 
 def _plan(contract: Contract) -> _Plan | None:

@@ -113,12 +113,11 @@ class MemoryTier(Generic[V]):
                 self._remove(next(iter(self._entries)))
                 self._evictions += 1
 
-    def get(self, key: str) -> V | None:
-        """Return the value of a key that is known."""
+    def get_if(self, key: str, fits: Callable[[V], bool]) -> V | None:
+        """Return the value of a key that is known and fits; any other is not counted as a miss."""
         with self._lock:
             entry = self._entries.get(key)
-            if entry is None or entry.expires_s <= self._clock():
-                self._misses += 1
+            if entry is None or entry.expires_s <= self._clock() or not fits(entry.value):
                 return None
             self._entries.move_to_end(key)
             self._hits += 1

@@ -62,7 +62,7 @@ class AsyncContracts:
         if known is None:
             return await self._first(key, deadline)
         try:
-            contract = await self._ask(key, deadline.at_most(CONTRACT_REFRESH_S))
+            contract = await self._ask(key, deadline.at_most(CONTRACT_REFRESH_S), patient=False)
         except (Unreachable, DeadlineExceeded, Overloaded):
             return known.contract
         if known.contract == contract:
@@ -78,7 +78,7 @@ class AsyncContracts:
             if mine:
                 contract = None
                 try:
-                    contract = await self._ask(key, deadline)
+                    contract = await self._ask(key, deadline, patient=True)
                 finally:
                     self._flights.land(name, contract)
                 return contract
@@ -88,9 +88,9 @@ class AsyncContracts:
             if not deadline.remaining_s():
                 raise DeadlineExceeded(Target(self._sender.url, *key), deadline.timeout_s)
 
-    async def _ask(self, key: tuple[str, str], deadline: Deadline) -> Contract:
+    async def _ask(self, key: tuple[str, str], deadline: Deadline, *, patient: bool) -> Contract:
         try:
-            contract = await self._sender.contract(*key, deadline)
+            contract = await self._sender.contract(*key, deadline, patient=patient)
         except (Unreachable, DeadlineExceeded, Overloaded):
             raise
         except GeulpiError:

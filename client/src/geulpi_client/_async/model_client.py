@@ -214,7 +214,7 @@ class AsyncModelClient:
             return self._recorder.stats(memory=memory)
         return self._recorder.stats(
             in_flight=core.sender.limiter.in_flight,
-            waiting=core.gate.inside - core.sender.limiter.in_flight,
+            waiting=max(0, core.gate.inside - core.sender.limiter.in_flight),
             endpoints=[
                 EndpointStats(e.url, e.breaker.state, e.in_flight, e.failures, e.latency_s)
                 for e in core.sender.endpoints.all

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from geulpi_client._contract import Contract
 from geulpi_client._deadline import Deadline
 from geulpi_client._endpoints import AllDown, Endpoint, Endpoints
-from geulpi_client._errors import Overloaded, Target, Unreachable
+from geulpi_client._errors import CallFailed, Overloaded, Target, Unreachable
 from geulpi_client._limits import NoPermit
 from geulpi_client._log import DEBUG, event
 from geulpi_client._messages import Answer, Request
@@ -73,46 +73,59 @@ class Sender:
                     failure = error
             finally:
                 self.limiter.release()
-            pause_s = should_retry(failure, attempt, deadline, self._budget)
-            if pause_s is None:
+            if not self._pauses(failure, attempt, deadline):
                 raise failure
-            self._recorder.retried(model)
-            event(
-                DEBUG,
-                "request is tried again",
-                model=model,
-                endpoint=endpoint.url,
-                request_id=request_id,
-                attempt=attempt,
-                error=type(failure).__name__,
-            )
             avoid = (endpoint.url,)
             attempt += 1
-            sleep(pause_s)
 
-    def contract(self, model: str, version: str, deadline: Deadline) -> Contract:
+    def contract(self, model: str, version: str, deadline: Deadline, *, patient: bool) -> Contract:
         """Ask what a model takes and gives; `version` empty is the newest.
 
-        It needs no permit: while requests queue, cached answers still come.
+        It needs no permit: while requests queue, cached answers still come. `patient` is whether to
+        try again after a pause, as for a request.
 
         Raises:
             CallFailed, InputRefused.
         """
+        attempt = 1
         avoid: list[str] = []
         while True:
             endpoint = self._choose(Target(self.url, model, version), avoid)
             try:
                 with endpoint.attempt():
                     return self._transports[endpoint.url].contract(model, version, deadline)
-            except Unreachable:
-                avoid.append(endpoint.url)
-                if len(avoid) >= len(self._transports) or not deadline.remaining_s():
-                    raise
+            except (Unreachable, Overloaded) as error:
+                failure = error
+            avoid.append(endpoint.url)
+            if len(avoid) < len(self._transports) and deadline.remaining_s():
+                continue  # another server may know
+            if not patient or not self._pauses(failure, attempt, deadline):
+                raise failure
+            avoid.clear()
+            attempt += 1
 
     def close(self) -> None:
         """Close the connections; calls under way fail."""
         for transport in self._transports.values():
             transport.close()
+
+    def _pauses(self, failure: CallFailed, attempt: int, deadline: Deadline) -> bool:
+        """Wait for the next attempt, or return `False`: there is to be none."""
+        pause_s = should_retry(failure, attempt, deadline, self._budget)
+        if pause_s is None:
+            return False
+        self._recorder.retried(failure.model)
+        event(
+            DEBUG,
+            "request is tried again",
+            model=failure.model,
+            endpoint=failure.url,
+            request_id=failure.request_id,
+            attempt=attempt,
+            error=type(failure).__name__,
+        )
+        sleep(pause_s)
+        return True
 
     def _permit(self, request: Request, deadline: Deadline) -> None:
         try:
