@@ -80,9 +80,12 @@ def to_array(tensor: Tensor) -> Array:
         array = np.empty(len(elements), dtype=np.object_)
         array[:] = elements
         return array.reshape(tensor.shape)
-    _check_size(tensor)
-    array = np.frombuffer(tensor.raw, dtype=DTYPES[tensor.datatype])
-    return array.reshape(tensor.shape).copy()
+    try:
+        array = np.frombuffer(tensor.raw, dtype=DTYPES[tensor.datatype])
+        return array.reshape(tensor.shape).copy()
+    except (ValueError, KeyError):
+        _check_size(tensor)  # says what is wrong
+        return np.empty(tensor.shape, dtype=DTYPES[tensor.datatype])  # of no elements
 
 
 def split_rows(tensor: Tensor, raw: bytes | None = None) -> list[bytes]:

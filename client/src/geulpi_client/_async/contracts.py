@@ -42,6 +42,8 @@ class AsyncContracts:
 
     def fresh(self, model: str, version: str) -> Contract | None:
         """Return the contract of a model if it is known and young enough."""
+        if type(model) is not str or type(version) is not str:
+            return None
         known = self._known.get((model, version))
         return known.contract if known and self._clock() < known.fresh_until_s else None
 

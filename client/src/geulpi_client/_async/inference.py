@@ -49,21 +49,16 @@ class AsyncInference:
         self._refreshed: set[str] = set()
         self._unlike: set[str] = set()
 
-    def at_hand(
-        self, model: str, version: str, inputs: Mapping[str, ArrayLike]
-    ) -> InferResult | None:
+    def at_hand(self, contract: Contract, inputs: Mapping[str, ArrayLike]) -> InferResult | None:
         """Return the answer to a plain question that the memory of this process knows."""
-        if self._hits is None or self._tiers.looks_into_log():
+        if self._hits is None or self._tiers.looks_into_log() or not self._ttls.of(contract.model):
             return None
         try:
-            contract = self._contracts.fresh(model, version)
-            if contract is None or not self._ttls.of(model):
-                return None
             found = self._hits.find(contract, inputs)
         except (TypeError, AttributeError):
             return None  # the long way says what is wrong with them
         if found is not None:
-            self._tiers.count(model, hits=1, misses=0)
+            self._tiers.count(contract.model, hits=1, misses=0)
         return found
 
     async def run(self, call: Call, contract: Contract, tensors: Sequence[Tensor]) -> InferResult:

@@ -20,6 +20,7 @@ from geulpi_client._async.stores import open_async_store
 from geulpi_client._async.tiers import AsyncTiers
 from geulpi_client._async.transports import AsyncServer, open_async_transport
 from geulpi_client._constants import DEFAULT_URL
+from geulpi_client._contract import Contract
 from geulpi_client._deadline import Deadline
 from geulpi_client._errors import (
     ClientClosed,
@@ -93,6 +94,7 @@ class AsyncModelClient:
     ) -> None:
         self._settings = Settings(servers=servers_of(url), **options)
         self._local = LocalModels(self._settings.local)
+        self._has_local = bool(self._settings.local)
         self._closed = False
         self._core: _Core | None = None
         self._begin()
@@ -149,45 +151,32 @@ class AsyncModelClient:
         started_s = time.monotonic()
         seconds = self._settings.timeout_s if timeout_s is None else checked_timeout(timeout_s)
         tags = checked_tags(tags) if tags else ()
-        result = core.inference.at_hand(model, version, inputs)
-        if result is not None:
-            self._recorder.answered(
-                model,
-                rows=1,
-                memory_hits=1,
-                redis_hits=0,
-                local=False,
-                misses=0,
-                took_s=time.monotonic() - started_s,
-            )
-            return result
-        call = Call(
-            checked_model(model),
-            checked_version(version),
-            Deadline(seconds, started_s + seconds),
-            tags,
-        )
+        # What the server was asked before under this name is a name.
+        contract = core.contracts.fresh(model, version)
+        if contract is None:
+            checked_model(model), checked_version(version)
+        else:
+            result = core.inference.at_hand(contract, inputs)
+            if result is not None:
+                self._answered(model, result, started_s)
+                return result
+        call = Call(model, version, Deadline(seconds, started_s + seconds), tags)
         if not core.gate.enter(self._settings.max_waiting):
             said = f"{self._settings.max_waiting} calls of this client are under way"
             raise Overloaded(Target(self.url, model, version), said)
         try:
             with call_span(self._settings.tracer, model) as span:
-                result = await self._answer(core, call, inputs)
+                if self._has_local and model in self._local:
+                    result = await self._served_or_local(core, call, inputs)
+                else:
+                    result = await self._served(core, call, contract, inputs)
                 call_answered(span, result)
         except GeulpiError as error:
             self._recorder.failed(model, error)
             raise
         finally:
             core.gate.leave()
-        self._recorder.answered(
-            model,
-            rows=result.cached.size,
-            memory_hits=result.from_memory,
-            redis_hits=result.hits - result.from_memory,
-            local=result.source == "local",
-            misses=result.looked_up - result.hits,
-            took_s=time.monotonic() - started_s,
-        )
+        self._answered(model, result, started_s)
         return result
 
     async def invalidate(self, model: str | None = None, *, tag: str | None = None) -> int:
@@ -257,17 +246,26 @@ class AsyncModelClient:
         self._core = None
         self._begin()
 
-    async def _answer(
+    async def _served(
+        self,
+        core: _Core,
+        call: Call,
+        contract: Contract | None,
+        inputs: Mapping[str, ArrayLike],
+    ) -> InferResult:
+        if contract is None:
+            contract = await core.contracts.get(call.model, call.version, call.deadline)
+        return await core.inference.run(call, contract, checked_inputs(contract, inputs))
+
+    async def _served_or_local(
         self, core: _Core, call: Call, inputs: Mapping[str, ArrayLike]
     ) -> InferResult:
-        if call.model not in self._local:
-            return await self._served(core, call, inputs)
         # The server has until there is just the time left that the file needs.
         at_s = call.deadline.at_s - self._local.usual_s(call.model)
         early = call._replace(deadline=Deadline(call.deadline.timeout_s, at_s))
         contract = self._local.contract(call.model)
         try:
-            return await self._served(core, early, inputs)
+            return await self._served(core, early, None, inputs)
         except (Unreachable, DeadlineExceeded, Overloaded, ModelUnavailable):
             if call.version not in {"", contract.version}:
                 raise
@@ -277,13 +275,16 @@ class AsyncModelClient:
         cached = np.zeros(rows, dtype=np.bool_)
         return InferResult(outputs, answer.version, cached, looked_up=0, source="local")
 
-    async def _served(
-        self, core: _Core, call: Call, inputs: Mapping[str, ArrayLike]
-    ) -> InferResult:
-        contract = core.contracts.fresh(call.model, call.version)
-        if contract is None:
-            contract = await core.contracts.get(call.model, call.version, call.deadline)
-        return await core.inference.run(call, contract, checked_inputs(contract, inputs))
+    def _answered(self, model: str, result: InferResult, started_s: float) -> None:
+        self._recorder.answered(
+            model,
+            rows=result.cached.size,
+            memory_hits=result.from_memory,
+            redis_hits=result.hits - result.from_memory,
+            local=result.source == "local",
+            misses=result.looked_up - result.hits,
+            took_s=time.monotonic() - started_s,
+        )
 
     def _opened(self) -> _Core:
         core = self._core
