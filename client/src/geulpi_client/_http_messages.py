@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import quote
 
 from geulpi_client._contract import Contract
 from geulpi_client._errors import (
@@ -57,7 +58,7 @@ _BY_TEXT: Final = tuple(
 def model_path(model: str, version: str, verb: str = "") -> str:
     """Return the path of a model, such as `/v2/models/churn/versions/2/infer`."""
     at = f"/versions/{version}" if version else ""
-    return f"/v2/models/{model}{at}{verb and '/' + verb}"
+    return f"/v2/models/{quote(model, safe='')}{at}{verb and '/' + verb}"
 
 
 def infer_body(request: Request, timeout_us: int) -> tuple[bytes, int]:

@@ -80,9 +80,12 @@ class AsyncGrpcTransport:
     ) -> Any:
         if self._closed:
             raise ClientClosed(self.url)
+        left_s = deadline.remaining_s()
+        if not left_s:  # gRPC would still send it
+            raise DeadlineExceeded(target, deadline.timeout_s)
         metadata = [*self._credentials.current(), *headers]
         try:
-            return await rpc(message, timeout=deadline.remaining_s(), metadata=metadata)
+            return await rpc(message, timeout=left_s, metadata=metadata)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(target, deadline.timeout_s) from error

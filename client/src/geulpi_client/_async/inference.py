@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +23,9 @@ from geulpi_client._rows import Found, Landed, joined, missing, rows_of, specs_o
 from geulpi_client._settings import Ttls
 from geulpi_client._tensors import MalformedTensor, Spec, Tensor
 from geulpi_client._twins_async import Background, Flights
+
+# So many others may fail at a row before those who wait for it ask at once.
+_FLIGHTS: Final = 2
 
 
 class AsyncInference:
@@ -116,7 +120,7 @@ class AsyncInference:
     ) -> dict[str, Landed]:
         """Return the rows that the model is asked for, by this caller or by another one."""
         fresh: dict[str, Landed] = {}
-        while len(fresh) < len(wanted):
+        for _ in range(_FLIGHTS):
             mine, others = self._flights.claim([key for key in wanted if key not in fresh])
             try:
                 if mine:
@@ -133,9 +137,13 @@ class AsyncInference:
                 other = await self._flights.wait(flight, call.deadline)
                 if other is not None:
                     fresh[key] = other
-            if len(fresh) < len(wanted) and not call.deadline.remaining_s():
+            if len(fresh) == len(wanted):
+                return fresh
+            if not call.deadline.remaining_s():
                 raise DeadlineExceeded(self._target(call), call.deadline.timeout_s)
-        return fresh
+        # It is likely a row's fault, of which all shall hear, and not one after another.
+        places = {key: place for key, place in wanted.items() if key not in fresh}
+        return fresh | await self._asked(call, contract, tensors, places, found.drops)
 
     async def _asked(
         self,

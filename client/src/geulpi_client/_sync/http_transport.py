@@ -91,10 +91,13 @@ class HttpTransport:
     ) -> Any:
         if self._client.is_closed:
             raise ClientClosed(self.url)
+        left_s = deadline.remaining_s()
+        if not left_s:  # to httpx, no time is an error of the connection
+            raise DeadlineExceeded(target, deadline.timeout_s)
         every = [*self._credentials.current(), *headers]
         try:
             response = self._client.request(
-                method, path, content=content, headers=every, timeout=deadline.remaining_s()
+                method, path, content=content, headers=every, timeout=left_s
             )
         except self._httpx.TimeoutException as error:
             raise DeadlineExceeded(target, deadline.timeout_s) from error
