@@ -71,7 +71,7 @@ def test_a_single_server_that_is_down_is_said_to_be(clock: Clock) -> None:
     bring_down(endpoints.all[0])
     with pytest.raises(AllDown, match=r"it is tried again within \d") as caught:
         endpoints.choose()
-    assert 0.25 <= caught.value.retry_in_s <= 0.5
+    assert 0.125 <= caught.value.retry_in_s <= 0.25
     clock.now_s += caught.value.retry_in_s
     probed = endpoints.choose()
     with pytest.raises(AllDown):
@@ -216,7 +216,7 @@ def test_when_all_are_down_the_soonest_is_told(clock: Clock) -> None:
     """The caller may wait that long."""
     endpoints = servers(clock, 2)
     bring_down(endpoints.all[0])
-    clock.now_s += 0.25
+    clock.now_s += 0.1
     bring_down(endpoints.all[1])
     with pytest.raises(AllDown) as caught:
         endpoints.choose()

@@ -32,7 +32,7 @@ LATENCY_MEMORY_S: Final = 10.0
 SLOW_S: Final = 0.25
 """No answer within so long counts as a failure; a caller with a shorter deadline is no news."""
 
-LONGEST_OPEN_S: Final = 2.0
+LONGEST_OPEN_S: Final = 0.5
 """A server that came back is found within this time. Probing it so often costs nothing."""
 
 # Of one measurement, in the average.
@@ -186,7 +186,7 @@ class Endpoints:
         self._random = random
         self.all: Final = tuple(
             Endpoint(
-                url, Breaker(clock, open_s=0.5, longest_open_s=LONGEST_OPEN_S, random=random), clock
+                url, Breaker(clock, open_s=0.25, longest_open_s=LONGEST_OPEN_S, random=random), clock
             )
             for url in dict.fromkeys(urls)
         )
