@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from threading import get_ident
+from typing import TypeAlias
+
+Cancelled: TypeAlias = asyncio.CancelledError
 
 
 class Home:
@@ -23,3 +26,9 @@ class Home:
     def is_gone(self) -> bool:
         """Return whether it was closed: nothing in it can go on."""
         return self._loop.is_closed()
+
+
+def is_cancelled() -> bool:
+    """Return whether the caller's own task was cancelled, and not just what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+class Cancelled(BaseException):
+    """Never raised: threads can't be cancelled."""
+
+
 class Home:
     """The process."""
 
@@ -15,3 +19,8 @@ class Home:
     def is_gone(self) -> bool:
         """Return whether nothing in it can go on."""
         return False
+
+
+def is_cancelled() -> bool:
+    """Return whether the caller was cancelled."""
+    return False

@@ -26,8 +26,8 @@ class Found:
     """The rows that the cache knew of a call, by key.
 
     `ageing` are those to be computed anew beside the call, `from_memory` those of the tier in the
-    process, and `young` those of the other tier in the first half of their life. `asked` is whether
-    there was a cache that could be asked, `drops` how often something was dropped before.
+    process, and `young` those in the first half of their life. `asked` is whether there was a cache
+    that could be asked, `drops` how often something was dropped before.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)

@@ -6,17 +6,19 @@ from geulpi_client._background_async import Background
 from geulpi_client._coalescer_async import AsyncCoalescer as Coalescer
 from geulpi_client._flights_async import Flights
 from geulpi_client._gate_async import Gate
-from geulpi_client._home_async import Home
+from geulpi_client._home_async import Cancelled, Home, is_cancelled
 from geulpi_client._limits import AsyncLimiter as Limiter
 from geulpi_client._lookups_async import Lookups
 
 __all__ = [
     "Background",
+    "Cancelled",
     "Coalescer",
     "Flights",
     "Gate",
     "Home",
     "Limiter",
     "Lookups",
+    "is_cancelled",
     "sleep",
 ]

@@ -53,7 +53,8 @@ class WriteBuffer:
     def put(self, values: Mapping[str, Kept], tags: Collection[str] = ()) -> bool:
         """Gather values; return whether there was room."""
         with self._lock:
-            size = sum(len(key) + len(value.raw) for key, value in values.items())
+            known = self._writes.values
+            size = _size(values) - _size({key: known[key] for key in values if key in known})
             if self._bytes + size > MAX_WAITING_WRITES_BYTES:
                 return False
             self._bytes += size
@@ -72,19 +73,20 @@ class WriteBuffer:
                 counts[model, "misses"] += misses
 
     @property
-    def writing(self) -> bool:
-        """Whether something is being written in this moment."""
-        return self._writing is not None
+    def writing(self) -> Writes | None:
+        """What is being written in this moment."""
+        return self._writing
 
     def take_waits(self) -> bool:
         """Return whether anything is not written yet."""
-        return self.writing or bool(self._writes.values)
+        return self.writing is not None or bool(self._writes.values)
 
     def waiting(self, key: str) -> bytes | None:
         """Return a value that is not written yet."""
         value = self._writes.values.get(key)
-        if value is None and self._writing is not None:
-            value = self._writing.values.get(key)
+        writing = self._writing  # read once: its writer may be done in any moment
+        if value is None and writing is not None:
+            value = writing.values.get(key)
         return None if value is None else value.raw
 
     def take(self) -> Writes | None:
@@ -101,19 +103,24 @@ class WriteBuffer:
         """Forget what was taken, whether it could be written or not."""
         self._writing = None
 
-    def drop(self, drop: Drop) -> None:
-        """Forget the values of a model or tag that wait."""
+    def drop(self, drop: Drop) -> int:
+        """Forget the values of a model or tag that wait; return how many."""
         with self._lock:
             writes = self._writes
             if drop.kind == "tag":
-                dropped = [*writes.tags.pop(drop.name, ())]
+                keys = writes.tags.pop(drop.name, set())
             else:
-                dropped = [key for key in writes.values if drop.name in {"", model_of(key)}]
-            for key in dropped:
-                writes.values.pop(key, None)
+                keys = {key for key in writes.values if drop.name in {"", model_of(key)}}
+            dropped = {key: writes.values.pop(key) for key in keys & writes.values.keys()}
+            self._bytes -= _size(dropped)
+            return len(dropped)
 
     def _new(self) -> Writes:
         return Writes(tags_keep_ms=self._tags_keep_ms)
+
+
+def _size(values: Mapping[str, Kept]) -> int:
+    return sum(len(key) + len(value.raw) for key, value in values.items())
 
 
 def drop_of(fields: Mapping[bytes, bytes]) -> Drop | None:

@@ -25,6 +25,7 @@ from geulpi_client._messages import (
     infer_message,
 )
 from geulpi_client._translation import translate
+from geulpi_client._twins_async import Cancelled, is_cancelled
 
 
 class AsyncGrpcTransport:
@@ -86,7 +87,14 @@ class AsyncGrpcTransport:
         metadata = [*self._credentials.current(), *headers]
         try:
             return await rpc(message, timeout=left_s, metadata=metadata)
+        except Cancelled:
+            # So gRPC tells that the channel was closed, but it may be that this caller is.
+            if not self._closed or is_cancelled():
+                raise
+            raise ClientClosed(self.url) from None
         except grpc.RpcError as error:
+            if self._closed:
+                raise ClientClosed(self.url) from error
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(target, deadline.timeout_s) from error
             raise translate(error.code(), error.details() or "", target) from error

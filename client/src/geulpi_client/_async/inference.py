@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -51,6 +52,7 @@ class AsyncInference:
         self._flights = Flights[Landed]()
         self._hits = None if tiers.memory is None or traced else Hits(tiers.memory)
         self._refreshed: set[str] = set()
+        self._refreshing = threading.Lock()
         self._unlike: set[str] = set()
 
     def at_hand(self, contract: Contract, inputs: Mapping[str, ArrayLike]) -> InferResult | None:
@@ -120,23 +122,21 @@ class AsyncInference:
     ) -> dict[str, Landed]:
         """Return the rows that the model is asked for, by this caller or by another one."""
         fresh: dict[str, Landed] = {}
+        # Who comes after something was dropped does not wait for an answer from before.
+        names = {f"{found.drops}:{key}": key for key in wanted}
         for _ in range(_FLIGHTS):
-            mine, others = self._flights.claim([key for key in wanted if key not in fresh])
+            mine, others = self._flights.claim([n for n, key in names.items() if key not in fresh])
             try:
                 if mine:
-                    places = {key: wanted[key] for key in mine}
-                    landed = await self._asked(call, contract, tensors, places, found.drops)
-                    for key, row in landed.items():
-                        self._flights.land(key, row)
-                    fresh.update(landed)
+                    places = {names[name]: wanted[names[name]] for name in mine}
+                    fresh.update(await self._asked(call, contract, tensors, places, found.drops))
             finally:
-                for key in mine:
-                    if key not in fresh:
-                        self._flights.land(key, None)  # those who wait ask by themselves
-            for key, flight in others.items():
+                for name in mine:  # with `None`, those who wait ask by themselves
+                    self._flights.land(name, fresh.get(names[name]))
+            for name, flight in others.items():
                 other = await self._flights.wait(flight, call.deadline)
                 if other is not None:
-                    fresh[key] = other
+                    fresh[names[name]] = other
             if len(fresh) == len(wanted):
                 return fresh
             if not call.deadline.remaining_s():
@@ -179,11 +179,11 @@ class AsyncInference:
         self, call: Call, contract: Contract, tensors: Sequence[Tensor], wanted: Mapping[str, int]
     ) -> None:
         """Compute ageing rows anew beside the call, once for all callers."""
-        due = {key: place for key, place in wanted.items() if key not in self._refreshed}
-        if due:
+        with self._refreshing:
+            due = {key: place for key, place in wanted.items() if key not in self._refreshed}
             self._refreshed.update(due)
-            if not self._background.run(lambda: self._refresh(call, contract, tensors, due)):
-                self._refreshed.difference_update(due)
+        if due and not self._background.run(lambda: self._refresh(call, contract, tensors, due)):
+            self._refreshed.difference_update(due)
 
     async def _refresh(
         self, call: Call, contract: Contract, tensors: Sequence[Tensor], due: Mapping[str, int]

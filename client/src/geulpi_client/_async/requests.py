@@ -56,9 +56,9 @@ class AsyncRequests:
         )
 
     async def aclose(self) -> None:
-        """Take no more calls, and return when none is under way."""
-        for coalescer in self._coalescers.values():
-            await coalescer.aclose()
+        """Take no more calls; those that wait fail, those under way when the sender is closed."""
+        for coalescer in [*self._coalescers.values()]:
+            await coalescer.aclose(drain=False)
 
     async def _joined(self, call: Call, contract: Contract, tensors: Sequence[Tensor]) -> Answer:
         # Where a request of several rows is not a batch, the rows may depend on each other.

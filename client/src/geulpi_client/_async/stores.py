@@ -78,7 +78,10 @@ class AsyncRedisStore:
 
     async def get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         """Return one value or `None` per key."""
-        return await mget_async(self._connected(), keys)
+        values = await mget_async(self._connected(), keys)
+        if not _are_values(values, len(keys)):
+            raise redis.InvalidResponse("MGET is answered with something else")
+        return values
 
     async def write(self, writes: Writes) -> None:
         """Keep values, and add to the counters that all processes share."""
@@ -100,13 +103,25 @@ class AsyncRedisStore:
 
     async def drop(self, drop: Drop) -> int:
         """Forget the values of a model or tag, and tell the other processes; return how many."""
+        # Told first, in case the rest fails, and again: who read the first may since have found
+        # here what was not gone yet.
+        await self._tell(drop)
+        dropped = await self._dropped(drop)
+        await self._tell(drop)
+        return dropped
+
+    async def _tell(self, drop: Drop) -> None:
         client = self._connected()
-        # Told first: whoever reads this forgets what it holds, and finds nothing here soon after.
         await client.xadd(LOG_KEY, {drop.kind: drop.name}, maxlen=LOG_ENTRIES, approximate=True)
         await client.expire(LOG_KEY, LOG_KEPT_S)
+
+    async def _dropped(self, drop: Drop) -> int:
+        client = self._connected()
         if drop.kind == "tag":
-            dropped = await self._unlink([*await client.smembers(TAG_PREFIX + drop.name)])
-            await client.unlink(TAG_PREFIX + drop.name)
+            keys = [*await client.smembers(TAG_PREFIX + drop.name)]
+            dropped = await self._unlink(keys)
+            if keys:
+                await client.srem(TAG_PREFIX + drop.name, *keys)  # not those that came meanwhile
             return dropped
         dropped = 0
         some: list[bytes] = []
@@ -122,12 +137,15 @@ class AsyncRedisStore:
     async def drops(self, since: str | None) -> tuple[str, list[Drop]]:
         """Return the end of the log, and what was dropped since the place that is given."""
         client = self._connected()
-        if since is None:
-            last = await client.xrevrange(LOG_KEY, count=1)
-            return (last[0][0].decode() if last else "0-0"), []
-        entries = await client.xrange(LOG_KEY, min=f"({since}")
-        drops = [drop_of(fields) for _, fields in entries]
-        return (entries[-1][0].decode() if entries else since), [d for d in drops if d]
+        try:
+            if since is None:
+                last = await client.xrevrange(LOG_KEY, count=1)
+                return (last[0][0].decode() if last else "0-0"), []
+            entries = await client.xrange(LOG_KEY, min=f"({since}")
+            drops = [drop_of(fields) for _, fields in entries]
+            return (entries[-1][0].decode() if entries else since), [d for d in drops if d]
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise redis.InvalidResponse("XRANGE is answered with something else") from error
 
     async def aclose(self) -> None:
         """Let go of the connections."""
@@ -142,6 +160,15 @@ class AsyncRedisStore:
         if self._client is None:
             self._client = connect_async(self._address, self._timeout_s)
         return self._client
+
+
+def _are_values(answer: object, count: int) -> bool:
+    """Return whether these are values of so many keys: any program may listen at an address."""
+    return (
+        isinstance(answer, list)
+        and len(answer) == count
+        and all(value is None or isinstance(value, bytes) for value in answer)
+    )
 
 
 def open_async_store(cache: object, address: CacheAddress | None) -> AsyncStore | None:

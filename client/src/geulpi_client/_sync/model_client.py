@@ -210,14 +210,19 @@ class ModelClient:
         )
 
     def close(self) -> None:
-        """Let calls under way end, then let go of the connections; later calls are refused."""
-        self._closed = True
-        core, self._core = self._core, None
+        """Let calls under way end, then let go of the connections; later calls are refused.
+
+        What is still under way after the client's `timeout_s` fails with `ClientClosed`.
+        """
+        with self._opening:
+            self._closed = True
+            core, self._core = self._core, None
         if core is None or not core.home.is_here():
             return  # of another loop nobody is left who waits
-        core.gate.wait_empty(self._settings.timeout_s)
+        end = Deadline.after(self._settings.timeout_s)
+        core.gate.wait_empty(end.remaining_s())
+        core.background.close(end.remaining_s())
         core.requests.close()
-        core.background.close(self._settings.timeout_s)
         core.tiers.close()
         core.sender.close()
 

@@ -54,9 +54,9 @@ class Requests:
         return concatenated([self.ask(call, contract, part) for part in chunks(tensors, limit)])
 
     def close(self) -> None:
-        """Take no more calls, and return when none is under way."""
-        for coalescer in self._coalescers.values():
-            coalescer.close()
+        """Take no more calls; those that wait fail, those under way when the sender is closed."""
+        for coalescer in [*self._coalescers.values()]:
+            coalescer.close(drain=False)
 
     def _joined(self, call: Call, contract: Contract, tensors: Sequence[Tensor]) -> Answer:
         # Where a request of several rows is not a batch, the rows may depend on each other.

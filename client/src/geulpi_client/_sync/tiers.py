@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
@@ -64,6 +65,7 @@ class Tiers:
         self.memory = memory
         self.enabled = memory is not None or store is not None
         self.drops = 0
+        self._dropping = threading.Lock()
         self._store = store
         self._background = background
         self._recorder = recorder
@@ -99,10 +101,15 @@ class Tiers:
         return found
 
     def newer(self, contract: Contract, keys: Sequence[str], tags: Collection[str]) -> Found:
-        """Return the rows that another process computed anew: those in the store that are young."""
+        """Return the rows that somebody computed anew: those that are young."""
         found = Found(drops=self.drops)
-        if self._store is not None:
-            self._find_shared(found, contract, keys, tags, None)
+        if self.memory is not None:
+            now_ms = 1000 * time.time()
+            for key, entry in self.memory.get_many(keys).items():
+                self._take(found, key, entry.value, now_ms)
+        wanted = [key for key in keys if key not in found.young]
+        if self._store is not None and wanted:
+            self._find_shared(found, contract, wanted, tags, None)
         for key in {*found.rows} - found.young:
             del found.rows[key]
         return found
@@ -118,23 +125,22 @@ class Tiers:
         drops: int,
     ) -> None:
         """Keep fresh rows by key, unless something was dropped since their call began."""
-        if drops != self.drops:
-            return
         now_ms, ttl_ms = round(1000 * time.time()), round(1000 * ttl_s)
         kept = {key: KeptRow(row, now_ms, ttl_ms, cost_ms) for key, row in rows.items()}
-        self._keep_here(contract, kept, ttl_ms + self._stale_ms, tags)
-        if self._store is None:
-            return
         keep_ms = max(1, round(ttl_ms + self._stale_ms))
         values = {}
-        for key, row in rows.items():
+        for key, row in rows.items() if self._store is not None else ():
             payload = encode_row(contract.layout, row)
             if len(payload) <= MAX_CACHED_ROW_BYTES:
                 raw = pack(payload, now_ms, ttl_ms, cost_ms, key=key)
                 values[key] = Kept(raw, keep_ms)
-        if values:
-            if not self._buffer.put(values, tags):
+        with self._dropping:
+            if drops != self.drops:
+                return
+            self._keep_here(contract, kept, ttl_ms + self._stale_ms, tags)
+            if values and not self._buffer.put(values, tags):
                 self._recorder.cache_failed("redis")
+        if values:
             self._flush_soon()
 
     def count(self, model: str, *, hits: int, misses: int) -> None:
@@ -161,13 +167,16 @@ class Tiers:
         dropped = self._drop_here(drop)
         if self._store is None:
             return dropped
-        self._buffer.drop(drop)
-        while self._buffer.writing:
+        waiting = self._buffer.drop(drop)
+        writing = self._buffer.writing
+        while writing is not None and self._buffer.writing is writing:
             sleep(0.001)
         try:
-            return self._store.drop(drop)
+            return waiting + self._store.drop(drop)
         except STORE_ERRORS as error:
             raise CacheUnavailable(self._store.url, str(error)) from error
+        finally:
+            self._drop_here(drop)  # what was found in the store until it was gone
 
     def close(self) -> None:
         """Write what waits, and let go of the connections."""
@@ -201,13 +210,11 @@ class Tiers:
             if key in found.rows:
                 self._fruitless[contract.model] = 0
                 here[key] = kept
-                # Rows are computed anew in the last third of their life, not before.
-                if now_ms - kept.created_ms < kept.ttl_ms / 2:
-                    found.young.add(key)
-        if here and self.memory is not None and found.drops == self.drops:
-            for key, kept in here.items():
-                left_ms = min(kept.ttl_ms, kept.created_ms + kept.ttl_ms - now_ms)
-                self._keep_here(contract, {key: kept}, left_ms + self._stale_ms, tags)
+        if here and self.memory is not None:
+            with self._dropping:
+                for key, kept in here.items() if found.drops == self.drops else ():
+                    left_ms = min(kept.ttl_ms, kept.created_ms + kept.ttl_ms - now_ms)
+                    self._keep_here(contract, {key: kept}, left_ms + self._stale_ms, tags)
 
     def _is_due(self, model: str) -> bool:
         """Return whether the store is to be asked: after many fruitless look-ups, not each time."""
@@ -280,6 +287,9 @@ class Tiers:
     def _take(self, found: Found, key: str, kept: KeptRow, now_ms: float) -> None:
         if usable(kept, now_ms, self._stale_ms):
             found.rows[key] = kept.row
+            # Rows are computed anew in the last third of their life, not before.
+            if now_ms - kept.created_ms < kept.ttl_ms / 2:
+                found.young.add(key)
             if must_refresh(kept, now_ms, self._beta, random.random):
                 found.ageing.append(key)
 
@@ -298,12 +308,13 @@ class Tiers:
             self.memory.put_many(new)
 
     def _drop_here(self, drop: Drop) -> int:
-        self.drops += 1
-        if self.memory is None:
-            return 0
-        if drop.kind == "tag":
-            return self.memory.drop_tag(drop.name)
-        return self.memory.drop_model(drop.name) if drop.name else self.memory.clear()
+        with self._dropping:
+            self.drops += 1
+            if self.memory is None:
+                return 0
+            if drop.kind == "tag":
+                return self.memory.drop_tag(drop.name)
+            return self.memory.drop_model(drop.name) if drop.name else self.memory.clear()
 
 
 def _within_s(deadline: Deadline | None) -> float | None:
