@@ -19,12 +19,22 @@ from geulpi_client._tensors import Tensor
 Ask = Callable[[Sequence[Tensor], Deadline], Awaitable[Answer]]
 
 
-@dataclass(slots=True, eq=False)
 class _Caller(Waiting):
-    answer: asyncio.Future[Answer]
-    # A request belongs to several traces; it is sent in the context of its first caller.
-    context: contextvars.Context
-    request: _Request | None = field(default=None, init=False)
+    __slots__ = ("answer", "context", "request")
+
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        deadline: Deadline,
+        answer: asyncio.Future[Answer],
+        *,
+        checked: bool,
+    ) -> None:
+        super().__init__(tensors, deadline, checked=checked)
+        self.answer = answer
+        # A request belongs to several traces; it is sent in the context of its first caller.
+        self.context = contextvars.copy_context()
+        self.request: _Request | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -105,13 +115,7 @@ class AsyncCoalescer:
                 if self._closed or not line.empty:
                     self._send()
         loop = self._loop
-        caller = _Caller(
-            tensors,
-            deadline,
-            loop.create_future(),
-            contextvars.copy_context(),
-            checked=self._checked,
-        )
+        caller = _Caller(tensors, deadline, loop.create_future(), checked=self._checked)
         line.add(caller, loop.time())
         self._alive[caller] = None
         if deadline.at_s < self._alarm_at_s:

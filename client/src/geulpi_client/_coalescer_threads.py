@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from geulpi_client._coalescing import Batch, Line, Waiting, own_error, rows_of_call
@@ -23,17 +22,20 @@ from geulpi_client._tensors import Tensor
 Ask = Callable[[Sequence[Tensor], Deadline], Answer]
 
 
-@dataclass(slots=True, eq=False)
 class _Caller(Waiting):
     """A call and its thread, which sleeps until the bell rings; the lock guards the rest.
 
     Whoever minds the pause sleeps no longer than it lasts, and then sends the batch.
     """
 
-    bell: threading.Event = field(default_factory=threading.Event, init=False)
-    outcome: Answer | Exception | None = field(default=None, init=False)
-    leads: Batch[_Caller] | None = field(default=None, init=False)
-    minds_pause: bool = field(default=False, init=False)
+    __slots__ = ("bell", "leads", "minds_pause", "outcome")
+
+    def __init__(self, tensors: Sequence[Tensor], deadline: Deadline, *, checked: bool) -> None:
+        super().__init__(tensors, deadline, checked=checked)
+        self.bell = threading.Event()
+        self.outcome: Answer | Exception | None = None
+        self.leads: Batch[_Caller] | None = None
+        self.minds_pause = False
 
 
 class ThreadCoalescer:

@@ -40,23 +40,21 @@ ASKED_AGAIN_AT_A_TIME: Final = 8
 """Requests in flight, beside those of fresh calls, for the members of refused batches."""
 
 
-@dataclass(slots=True, eq=False)
 class Waiting:
     """A call: its tensors and until when it waits; no kind: it is asked alone.
 
     `checked` is whether the tensors are known to hold the rows that they claim.
     """
 
-    tensors: Sequence[Tensor]
-    deadline: Deadline
-    checked: bool = field(default=False, kw_only=True)
-    rows: int = field(init=False)
-    kind: Kind | None = field(init=False)
+    __slots__ = ("deadline", "kind", "rows", "tensors")
 
-    def __post_init__(self) -> None:
-        """Learn how many rows they are, and with what they could be joined."""
-        self.rows = rows_of_call(self.tensors)
-        self.kind = _kind(self.tensors, self.rows, checked=self.checked)
+    def __init__(
+        self, tensors: Sequence[Tensor], deadline: Deadline, *, checked: bool = False
+    ) -> None:
+        self.tensors = tensors
+        self.deadline = deadline
+        self.rows = rows_of_call(tensors)
+        self.kind: Kind | None = _kind(tensors, self.rows, checked=checked)
 
 
 W = TypeVar("W", bound=Waiting)
@@ -334,9 +332,10 @@ def _kind(tensors: Sequence[Tensor], rows: int, *, checked: bool) -> Kind | None
     """
     kind = []
     for tensor in tensors:
-        if tensor.shape[:1] != (rows,) or not (checked or _holds_its_rows(tensor)):
+        name, datatype, shape, _ = tensor
+        if not shape or shape[0] != rows or not (checked or _holds_its_rows(tensor)):
             return None
-        kind.append((tensor.name, tensor.datatype, tensor.shape[1:]))
+        kind.append((name, datatype, shape[1:]))
     return tuple(kind) if kind and rows else None
 
 

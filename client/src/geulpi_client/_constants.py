@@ -39,9 +39,11 @@ CACHE_TIMEOUT_S: Final = 0.05
 CACHE_PAUSE_S: Final = 1.0
 # Rows are written beside the calls, those of so long a time in one round-trip.
 WRITE_DELAY_S: Final = 0.005
-# After so many look-ups of a model in a row that found nothing, the shared cache is asked at every
-# eighth call only, until it knows something again: a look-up costs up to a fifth of a small model.
-FRUITLESS_LOOKUPS: Final = 500
+# After so many look-ups of a quick model in a row that found nothing, the shared cache is asked at
+# every eighth call only, until it knows something again: a look-up costs up to a fifth of such a
+# call, so that it pays from some twenty hits in a hundred on.
+FRUITLESS_LOOKUPS: Final = 100
+QUICK_MS: Final = 5.0
 FRUITLESS_EVERY: Final = 8
 MAX_WAITING_WRITES_BYTES: Final = 16 << 20
 # How often a client with a memory of its own looks what other processes dropped.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,15 @@ class Call(NamedTuple):
     version: str
     deadline: Deadline
     tags: Collection[str] = ()
+
+
+_NONE: Final = np.zeros(1, dtype=np.bool_)
+_NONE.flags.writeable = False
+
+
+def none_of(rows: int) -> NDArray[np.bool_]:
+    """Return that none of these rows came from the cache."""
+    return _NONE if rows == 1 else np.zeros(rows, dtype=np.bool_)
 
 
 def arrays(outputs: Sequence[Tensor]) -> dict[str, Array]:

@@ -71,6 +71,9 @@ class AsyncGrpcTransport:
         self._closed = True
         await self._channel.close()
 
+    def _is_closed(self) -> bool:
+        return self._closed  # another task may have closed it since it was looked at
+
     async def _call(
         self,
         rpc: Callable[..., Any],
@@ -89,11 +92,11 @@ class AsyncGrpcTransport:
             return await rpc(message, timeout=left_s, metadata=metadata)
         except Cancelled:
             # So gRPC tells that the channel was closed, but it may be that this caller is.
-            if not self._closed or is_cancelled():
+            if is_cancelled() or not self._is_closed():
                 raise
             raise ClientClosed(self.url) from None
         except grpc.RpcError as error:
-            if self._closed:
+            if self._is_closed():
                 raise ClientClosed(self.url) from error
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(target, deadline.timeout_s) from error

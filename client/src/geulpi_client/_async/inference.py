@@ -19,7 +19,7 @@ from geulpi_client._errors import DeadlineExceeded, GeulpiError, Target, Unexpec
 from geulpi_client._hits import Hits
 from geulpi_client._keys import row_keys
 from geulpi_client._log import DEBUG, WARNING, event
-from geulpi_client._results import Call, InferResult, arrays
+from geulpi_client._results import Call, InferResult, arrays, none_of
 from geulpi_client._rows import Found, Landed, joined, missing, rows_of, specs_of, taken
 from geulpi_client._settings import Ttls
 from geulpi_client._tensors import MalformedTensor, Spec, Tensor
@@ -78,8 +78,7 @@ class AsyncInference:
                 return await self._by_rows(call, contract, tensors)
             answer = await self._requests.ask(call, contract, tensors)
             rows = tensors[0].shape[0] if contract.batched else 1
-            cached = np.zeros(rows, dtype=np.bool_)
-            return InferResult(arrays(answer.outputs), answer.version, cached, looked_up=0)
+            return InferResult(arrays(answer.outputs), answer.version, none_of(rows), 0)
         except MalformedTensor as error:
             raise UnexpectedAnswer(self._target(call), str(error)) from error
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, Unpack
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from geulpi_client._async.contracts import AsyncContracts
@@ -38,7 +37,7 @@ from geulpi_client._inputs import checked_inputs
 from geulpi_client._left_behind import leave, watch
 from geulpi_client._local import LocalModels
 from geulpi_client._memory import MemoryTier
-from geulpi_client._results import Call, InferResult, arrays
+from geulpi_client._results import Call, InferResult, arrays, none_of
 from geulpi_client._settings import (
     Options,
     Settings,
@@ -95,6 +94,7 @@ class AsyncModelClient:
         self._settings = Settings(servers=servers_of(url), **options)
         self._local = LocalModels(self._settings.local)
         self._has_local = bool(self._settings.local)
+        self._tracer = self._settings.tracer
         self._closed = False
         self._core: _Core | None = None
         self._begin()
@@ -165,12 +165,12 @@ class AsyncModelClient:
             said = f"{self._settings.max_waiting} calls of this client are under way"
             raise Overloaded(Target(self.url, model, version), said)
         try:
-            with call_span(self._settings.tracer, model) as span:
-                if self._has_local and model in self._local:
-                    result = await self._served_or_local(core, call, inputs)
-                else:
-                    result = await self._served(core, call, contract, inputs)
-                call_answered(span, result)
+            if self._tracer is None:
+                result = await self._answer(core, call, contract, inputs)
+            else:
+                with call_span(self._tracer, model) as span:
+                    result = await self._answer(core, call, contract, inputs)
+                    call_answered(span, result)
         except GeulpiError as error:
             self._recorder.failed(model, error)
             raise
@@ -251,13 +251,15 @@ class AsyncModelClient:
         self._core = None
         self._begin()
 
-    async def _served(
+    async def _answer(
         self,
         core: _Core,
         call: Call,
         contract: Contract | None,
         inputs: Mapping[str, ArrayLike],
     ) -> InferResult:
+        if self._has_local and call.model in self._local:
+            return await self._served_or_local(core, call, inputs)
         if contract is None:
             contract = await core.contracts.get(call.model, call.version, call.deadline)
         return await core.inference.run(call, contract, checked_inputs(contract, inputs))
@@ -270,15 +272,15 @@ class AsyncModelClient:
         early = call._replace(deadline=Deadline(call.deadline.timeout_s, at_s))
         contract = self._local.contract(call.model)
         try:
-            return await self._served(core, early, None, inputs)
+            served = await core.contracts.get(call.model, call.version, early.deadline)
+            return await core.inference.run(early, served, checked_inputs(served, inputs))
         except (Unreachable, DeadlineExceeded, Overloaded, ModelUnavailable):
             if call.version not in {"", contract.version}:
                 raise
         answer = self._local.infer(call.model, checked_inputs(contract, inputs))
         outputs = arrays(answer.outputs)
         rows = len(next(iter(outputs.values()))) if contract.batched else 1
-        cached = np.zeros(rows, dtype=np.bool_)
-        return InferResult(outputs, answer.version, cached, looked_up=0, source="local")
+        return InferResult(outputs, answer.version, none_of(rows), 0, source="local")
 
     def _answered(self, model: str, result: InferResult, started_s: float) -> None:
         self._recorder.answered(

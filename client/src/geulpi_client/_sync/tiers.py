@@ -26,6 +26,7 @@ from geulpi_client._constants import (
     FRUITLESS_LOOKUPS,
     LOG_READ_S,
     MAX_CACHED_ROW_BYTES,
+    QUICK_MS,
     WRITE_DELAY_S,
 )
 from geulpi_client._contract import Contract
@@ -75,6 +76,7 @@ class Tiers:
         self._breaker = Breaker(failures=2, open_s=CACHE_PAUSE_S, longest_open_s=CACHE_PAUSE_S)
         self._buffer = WriteBuffer(round(1000 * (longest_ttl_s + stale_s)))
         self._fruitless: dict[str, int] = {}
+        self._cost_ms: dict[str, float] = {}
         self._skipped = 0
         self._flushing = False
         self._flush_at_s = time.monotonic() + COUNTS_FLUSH_S
@@ -125,6 +127,7 @@ class Tiers:
         drops: int,
     ) -> None:
         """Keep fresh rows by key, unless something was dropped since their call began."""
+        self._cost_ms[contract.model] = cost_ms
         now_ms, ttl_ms = round(1000 * time.time()), round(1000 * ttl_s)
         kept = {key: KeptRow(row, now_ms, ttl_ms, cost_ms) for key, row in rows.items()}
         keep_ms = max(1, round(ttl_ms + self._stale_ms))
@@ -217,9 +220,9 @@ class Tiers:
                     self._keep_here(contract, {key: kept}, left_ms + self._stale_ms, tags)
 
     def _is_due(self, model: str) -> bool:
-        """Return whether the store is to be asked: after many fruitless look-ups, not each time."""
+        """Return whether the store is to be asked: after many fruitless look-ups not each time."""
         fruitless = self._fruitless.get(model, 0)
-        if fruitless < FRUITLESS_LOOKUPS:
+        if fruitless < FRUITLESS_LOOKUPS or self._cost_ms.get(model, math.inf) > QUICK_MS:
             return True
         self._skipped += 1
         return self._skipped % FRUITLESS_EVERY == 0
