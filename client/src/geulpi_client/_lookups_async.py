@@ -29,9 +29,10 @@ class Lookups:
 
         Raises what the store raises, and `TimeoutError`.
         """
-        if within_s is not None:
-            return await asyncio.wait_for(self._asked(keys), within_s)
-        return await self._asked(keys)
+        if within_s is None:
+            return await self._asked(keys)
+        async with asyncio.timeout(within_s):
+            return await self._asked(keys)
 
     async def _asked(self, keys: Sequence[str]) -> Values:
         if not self._busy:

@@ -126,8 +126,13 @@ class AsyncInference:
         for _ in range(_FLIGHTS):
             mine, others = self._flights.claim([n for n, key in names.items() if key not in fresh])
             try:
-                if mine:
-                    places = {names[name]: wanted[names[name]] for name in mine}
+                # Another caller's answer may have come between the look-up and the claim.
+                kept = self._tiers.just_kept(contract, [names[name] for name in mine])
+                version, specs = contract.version, contract.outputs
+                fresh.update({key: Landed(version, specs, row) for key, row in kept.items()})
+                asked = [names[name] for name in mine if names[name] not in kept]
+                if asked:
+                    places = {key: wanted[key] for key in asked}
                     fresh.update(await self._asked(call, contract, tensors, places, found.drops))
             finally:
                 for name in mine:  # with `None`, those who wait ask by themselves

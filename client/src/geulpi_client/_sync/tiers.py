@@ -102,6 +102,20 @@ class Tiers:
                 self._find_shared(found, contract, wanted, tags, deadline)
         return found
 
+    def just_kept(self, contract: Contract, keys: Sequence[str]) -> dict[str, Row]:
+        """Return the rows that were kept since they were looked for, without asking the store."""
+        rows: dict[str, Row] = {}
+        now_ms = 1000 * time.time()
+        for key in keys:
+            kept = None
+            if self.memory is not None:
+                kept = self.memory.get_if(key, lambda kept: usable(kept, now_ms, 0))
+            elif (raw := self._buffer.waiting(key)) is not None:
+                kept = _kept_row(contract, key, raw)
+            if kept is not None:
+                rows[key] = kept.row
+        return rows
+
     def newer(self, contract: Contract, keys: Sequence[str], tags: Collection[str]) -> Found:
         """Return the rows that somebody computed anew: those that are young."""
         found = Found(drops=self.drops)
@@ -204,11 +218,9 @@ class Tiers:
         self._fruitless[contract.model] = self._fruitless.get(contract.model, 0) + 1
         here = {}
         for key, raw in zip(keys, values, strict=True):
-            value = None if raw is None else unpack(raw, key=key)
-            row = value and decode_row(contract.outputs, contract.layout, value.payload)
-            if not row or value is None:
+            kept = None if raw is None else _kept_row(contract, key, raw)
+            if kept is None:
                 continue
-            kept = KeptRow(row, value.created_ms, value.ttl_ms, value.cost_ms)
             self._take(found, key, kept, now_ms)
             if key in found.rows:
                 self._fruitless[contract.model] = 0
@@ -318,6 +330,15 @@ class Tiers:
             if drop.kind == "tag":
                 return self.memory.drop_tag(drop.name)
             return self.memory.drop_model(drop.name) if drop.name else self.memory.clear()
+
+
+def _kept_row(contract: Contract, key: str, raw: bytes) -> KeptRow | None:
+    """Return the row that a value of the store holds, `None` if it is none of this key."""
+    value = unpack(raw, key=key)
+    row = value and decode_row(contract.outputs, contract.layout, value.payload)
+    if not row or value is None:
+        return None
+    return KeptRow(row, value.created_ms, value.ttl_ms, value.cost_ms)
 
 
 def _within_s(deadline: Deadline | None) -> float | None:
