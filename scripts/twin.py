@@ -23,6 +23,7 @@ NAMES = {
     "_async": "_sync",
     "_twins_async": "_twins_threads",
     "aclose": "close",
+    "aiter_bytes": "iter_bytes",
     "close_async": "close",
     "connect_async": "connect",
     "mget_async": "mget",

@@ -1,13 +1,7 @@
 """One way to call both clients, and a server without a process that does what a test says.
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_both(kind) -> None:
-async def run() -> None:
-place = Place()
-async with opened(kind, place) as client:
+async with opened(kind, Place()) as client:
 assert firsts(await client.infer("m", rows(1))) == [1]
-
-asyncio.run(run())
 """
 
 from __future__ import annotations

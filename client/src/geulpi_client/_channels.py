@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import grpc
 import grpc.aio
 
 from geulpi_client._connection import Address, Tls
+from geulpi_client._errors import InvalidSetting
 
 _OPTIONS: Final = (
     # After a restart the server is found again within half a second instead of gRPC's minutes.
@@ -23,9 +25,13 @@ _OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 0),
+    # The server's address is given; a proxy of the environment would be one more.
+    ("grpc.enable_http_proxy", 0),
     # It is this client that repeats calls, within its budget.
     ("grpc.enable_retries", 0),
 )
+
+_of_asyncio: Final[dict[int, grpc.Channel]] = {}
 
 
 def open_channel(address: Address, tls: Tls | None) -> grpc.Channel:
@@ -36,7 +42,23 @@ def open_channel(address: Address, tls: Tls | None) -> grpc.Channel:
 
 
 def open_async_channel(address: Address, tls: Tls | None) -> grpc.aio.Channel:
-    """Return a channel for the running event loop; nothing is connected yet."""
+    """Return a channel for the running event loop; nothing is connected yet.
+
+    Raises:
+        InvalidSetting: this process was forked from one that had such a channel.
+    """
+    if not _of_asyncio:
+        # gRPC that ends with its last channel leaves children of a later fork behind that hang or
+        # crash, with threads too; a channel that is never used keeps it up.
+        _of_asyncio.update({os.getpid(): grpc.insecure_channel(address.place)})
+    # Of a second process its poller hangs or aborts, and takes the first process along.
+    if os.getpid() not in _of_asyncio:
+        raise InvalidSetting(
+            "url",
+            address.url,
+            "an http address, or a client of threads: this process was forked from one that used "
+            "gRPC with asyncio, which gRPC does not survive",
+        )
     if address.secure:
         return grpc.aio.secure_channel(address.place, _proof(tls), options=_OPTIONS)
     return grpc.aio.insecure_channel(address.place, options=_OPTIONS)

@@ -155,10 +155,6 @@ class Attempt:
         self._endpoint.finished(_answered(error, took_s), took_s)
 
 
-def _breaker(clock: Callable[[], float], random: Callable[[], float]) -> Breaker:
-    return Breaker(clock, open_s=0.25, longest_open_s=LONGEST_OPEN_S, random=random)
-
-
 def _answered(error: BaseException | None, took_s: float) -> bool | None:
     """Return whether the endpoint answered, `None` if that is not known."""
     if error is None:
@@ -189,7 +185,12 @@ class Endpoints:
             raise InvalidSetting("url", [*urls], "the address of at least one server")
         self._random = random
         self.all: Final = tuple(
-            Endpoint(url, _breaker(clock, random), clock) for url in dict.fromkeys(urls)
+            Endpoint(
+                url,
+                Breaker(clock, open_s=0.25, longest_open_s=LONGEST_OPEN_S, random=random),
+                clock,
+            )
+            for url in dict.fromkeys(urls)
         )
         self._only = self.all[0] if len(self.all) == 1 else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Cancelled(BaseException):
     """Never raised: threads can't be cancelled."""
@@ -11,6 +13,9 @@ class Home:
     """The process."""
 
     __slots__ = ()
+
+    def at_end(self, leave: Callable[[], None]) -> None:
+        """Do nothing: what a process has ends with it."""
 
     def is_here(self) -> bool:
         """Return whether the caller runs in it."""

@@ -96,7 +96,9 @@ def answer_from(body: bytes, header_length: str | None, target: Target) -> Answe
         outputs = []
         position = length
         for output in document["outputs"]:
-            name, datatype, shape = output["name"], output["datatype"], tuple(output["shape"])
+            name, datatype, shape = _named(output)
+            if min(shape, default=0) < 0:
+                raise ValueError(f"'{name}' has shape {[*shape]}")  # noqa: TRY301 -- as below
             size = output.get("parameters", {}).get(_BINARY_SIZE)
             if size is None:
                 raw = _raw(datatype, output["data"])
@@ -106,7 +108,7 @@ def answer_from(body: bytes, header_length: str | None, target: Target) -> Answe
         version = str(document["model_version"])
         if position > len(body):
             raise ValueError("it ends early")  # noqa: TRY301 -- like what reading raises
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnexpectedAnswer(target, f"no KServe v2 response ({error})") from error
     return Answer(version, tuple(sorted(outputs, key=lambda tensor: tensor.name)))
 
@@ -134,8 +136,7 @@ def contract_from_metadata(body: bytes, target: Target) -> Contract:
     try:
         document = json.loads(body)
         inputs, outputs = (
-            [Spec(t["name"], t["datatype"], tuple(t["shape"])) for t in document[kind]]
-            for kind in ("inputs", "outputs")
+            [Spec(*_named(tensor)) for tensor in document[kind]] for kind in ("inputs", "outputs")
         )
         versions = [str(version) for version in document["versions"]]
         name = str(document["name"])
@@ -157,10 +158,23 @@ def error_from(status: int, body: bytes, target: Target) -> GeulpiError:
     return _BY_STATUS.get(status, UnexpectedAnswer)(target, said)
 
 
+def _named(tensor: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
+    """Return name, datatype and shape."""
+    return str(tensor["name"]), str(tensor["datatype"]), tuple(map(int, tensor["shape"]))
+
+
 def _raw(datatype: str, data: Sequence[Any]) -> bytes:
     """Return JSON data as raw bytes: a gateway may have turned binary answers into JSON."""
     import numpy as np  # noqa: PLC0415 -- a rare way
 
     if datatype == BYTES:
-        return packed_texts([str(item).encode() for item in data])
-    return np.array(data, dtype=DTYPES[datatype]).tobytes()
+        # As all data it may be nested as the shape is, or flat.
+        return packed_texts([str(item).encode() for item in np.array(data, np.object_).ravel()])
+    dtype = DTYPES[datatype]
+    if dtype.kind in "iu":
+        # Older numpy wraps numbers that are too large around.
+        bounds = np.iinfo(dtype)
+        for number in np.array(data, np.object_).ravel():
+            if not isinstance(number, int) or not bounds.min <= number <= bounds.max:
+                raise ValueError(f"{number!r} is no {datatype}")
+    return np.array(data, dtype).tobytes()

@@ -87,7 +87,7 @@ class Settings:
     """
 
     servers: tuple[Any, ...]
-    cache: str | AsyncCache | None = None
+    cache: str | AsyncCache | None = field(default=None, repr=False)
     memory_bytes: int = 0
     ttl_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     stale_s: float = 0.0
@@ -96,8 +96,8 @@ class Settings:
     coalesce_delay_s: float | None = 0.0
     max_in_flight: int = MAX_IN_FLIGHT
     max_waiting: int = MAX_WAITING
-    token: Token | None = None
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    token: Token | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     tls: Tls | None = None
     local: Mapping[str, str | Path] = field(default_factory=lambda: MappingProxyType({}))
     tracer: Tracer | None = None

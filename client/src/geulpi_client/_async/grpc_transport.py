@@ -82,12 +82,11 @@ class AsyncGrpcTransport:
         deadline: Deadline,
         headers: Sequence[tuple[str, str]] = (),
     ) -> Any:
-        if self._closed:
-            raise ClientClosed(self.url)
+        self._check_open()
         left_s = deadline.remaining_s()
         if not left_s:  # gRPC would still send it
             raise DeadlineExceeded(target, deadline.timeout_s)
-        metadata = [*self._credentials.current(), *headers]
+        metadata = [*self._credentials.current(target), *headers]
         try:
             return await rpc(message, timeout=left_s, metadata=metadata)
         except Cancelled:
@@ -103,3 +102,7 @@ class AsyncGrpcTransport:
             raise translate(error.code(), error.details() or "", target) from error
         except (ValueError, grpc.aio.UsageError) as error:  # gRPC's words for a closed channel
             raise ClientClosed(self.url) from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed(self.url)

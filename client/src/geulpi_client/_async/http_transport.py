@@ -52,20 +52,20 @@ class AsyncHttpTransport:
     async def contract(self, model: str, version: str, deadline: Deadline) -> Contract:
         """Ask what a model takes and gives; `version` empty is the newest."""
         target = Target(self.url, model, version)
-        response = await self._call("GET", model_path(model, version), target, deadline)
-        contract = contract_from_metadata(response.content, target)
+        body, _ = await self._call("GET", model_path(model, version), target, deadline)
+        contract = contract_from_metadata(body, target)
         try:
             path = model_path(model, version, "config")
-            response = await self._call("GET", path, target, deadline)
+            body, _ = await self._call("GET", path, target, deadline)
         except REFUSALS:
             return contract  # some servers keep the configuration to themselves
-        return with_config(contract, response.content)
+        return with_config(contract, body)
 
     async def infer(self, request: Request, deadline: Deadline) -> Answer:
         """Ask a model."""
         target = request.target(self.url)
         body, header_length = infer_body(request, deadline.remaining_us())
-        response = await self._call(
+        answer, answer_headers = await self._call(
             "POST",
             model_path(request.model, request.version, "infer"),
             target,
@@ -73,7 +73,7 @@ class AsyncHttpTransport:
             content=body,
             headers=[(HEADER_LENGTH, str(header_length)), *request.headers],
         )
-        return answer_from(response.content, response.headers.get(HEADER_LENGTH), target)
+        return answer_from(answer, answer_headers.get(HEADER_LENGTH), target)
 
     async def aclose(self) -> None:
         """Close the connections; calls under way fail."""
@@ -88,29 +88,56 @@ class AsyncHttpTransport:
         *,
         content: bytes | None = None,
         headers: Sequence[tuple[str, str]] = (),
-    ) -> Any:
+    ) -> tuple[bytes, Any]:
+        """Return the body and the headers of an answer."""
         if self._client.is_closed:
             raise ClientClosed(self.url)
-        left_s = deadline.remaining_s()
-        if not left_s:  # to httpx, no time is an error of the connection
+        if not deadline.remaining_s():
             raise DeadlineExceeded(target, deadline.timeout_s)
-        every = [*self._credentials.current(), *headers]
+        every = [*self._credentials.current(target), *headers]
         try:
-            response = await self._client.request(
-                method, path, content=content, headers=every, timeout=left_s
-            )
+            async with self._client.stream(
+                method,
+                path,
+                content=content,
+                headers=every,
+                extensions={"timeout": _Left(deadline)},
+            ) as response:
+                parts = []
+                async for part in response.aiter_bytes():
+                    parts.append(part)
+                    if not deadline.remaining_s():
+                        raise DeadlineExceeded(target, deadline.timeout_s)
         except self._httpx.TimeoutException as error:
             raise DeadlineExceeded(target, deadline.timeout_s) from error
-        except self._httpx.HTTPError as error:
+        except (self._httpx.HTTPError, ssl.SSLError) as error:  # httpx lets some of TLS through
+            if self._client.is_closed:
+                raise ClientClosed(self.url) from error
             said = str(error) or type(error).__name__
             raise Unreachable(target, said) from error
+        body = b"".join(parts)
         if response.status_code != 200:
-            raise error_from(response.status_code, response.content, target)
-        return response
+            raise error_from(response.status_code, body, target)
+        return body, response.headers
+
+
+class _Left(dict[str, float]):
+    """What is left of a deadline, for each step of a request as it begins.
+
+    As plain numbers, connecting, sending and reading might each take all of it.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def get(self, *_step: object) -> float:
+        """Return the seconds that a step may take."""
+        return max(0.001, self._deadline.remaining_s())
 
 
 def _context(tls: Tls | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=None if tls is None else tls.ca)
-    if tls is not None and tls.certificate is not None:
-        context.load_cert_chain(tls.certificate, tls.key)
+    if tls is not None:
+        tls.prove(context)
     return context

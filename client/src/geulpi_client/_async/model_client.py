@@ -219,14 +219,8 @@ class AsyncModelClient:
         with self._opening:
             self._closed = True
             core, self._core = self._core, None
-        if core is None or not core.home.is_here():
-            return  # of another loop nobody is left who waits
-        end = Deadline.after(self._settings.timeout_s)
-        await core.gate.wait_empty(end.remaining_s())
-        await core.background.aclose(end.remaining_s())
-        await core.requests.aclose()
-        await core.tiers.aclose()
-        await core.sender.aclose()
+        if core is not None and core.home.is_here():  # of another loop nobody is left who waits
+            await self._let_go(core)
 
     async def __aenter__(self) -> Self:
         """Return the client; nothing is connected before the first call."""
@@ -340,7 +334,26 @@ class AsyncModelClient:
             timeout_s=settings.timeout_s,
             traced=settings.tracer is not None,
         )
-        return _Core(Home(), Gate(), background, sender, requests, contracts, tiers, inference)
+        home = Home()
+        home.at_end(lambda: self._leave(home))
+        return _Core(home, Gate(), background, sender, requests, contracts, tiers, inference)
+
+    async def _leave(self, home: Home) -> None:
+        """Let go of what belongs to an event loop that ends; the client may go on in another."""
+        with self._opening:
+            core = self._core
+            if core is None or core.home is not home:
+                return
+            self._core = None
+        await self._let_go(core)
+
+    async def _let_go(self, core: _Core) -> None:
+        end = Deadline.after(self._settings.timeout_s)
+        await core.gate.wait_empty(end.remaining_s())
+        await core.background.aclose(end.remaining_s())
+        await core.requests.aclose()
+        await core.tiers.aclose()
+        await core.sender.aclose()
 
     def _begin(self) -> None:
         """Make what a process has of its own; connections are opened at the first call."""

@@ -80,12 +80,11 @@ class GrpcTransport:
         deadline: Deadline,
         headers: Sequence[tuple[str, str]] = (),
     ) -> Any:
-        if self._closed:
-            raise ClientClosed(self.url)
+        self._check_open()
         left_s = deadline.remaining_s()
         if not left_s:  # gRPC would still send it
             raise DeadlineExceeded(target, deadline.timeout_s)
-        metadata = [*self._credentials.current(), *headers]
+        metadata = [*self._credentials.current(target), *headers]
         try:
             return rpc(message, timeout=left_s, metadata=metadata)
         except Cancelled:
@@ -101,3 +100,7 @@ class GrpcTransport:
             raise translate(error.code(), error.details() or "", target) from error
         except (ValueError, grpc.aio.UsageError) as error:  # gRPC's words for a closed channel
             raise ClientClosed(self.url) from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed(self.url)

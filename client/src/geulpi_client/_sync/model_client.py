@@ -217,14 +217,8 @@ class ModelClient:
         with self._opening:
             self._closed = True
             core, self._core = self._core, None
-        if core is None or not core.home.is_here():
-            return  # of another loop nobody is left who waits
-        end = Deadline.after(self._settings.timeout_s)
-        core.gate.wait_empty(end.remaining_s())
-        core.background.close(end.remaining_s())
-        core.requests.close()
-        core.tiers.close()
-        core.sender.close()
+        if core is not None and core.home.is_here():  # of another loop nobody is left who waits
+            self._let_go(core)
 
     def __enter__(self) -> Self:
         """Return the client; nothing is connected before the first call."""
@@ -338,7 +332,26 @@ class ModelClient:
             timeout_s=settings.timeout_s,
             traced=settings.tracer is not None,
         )
-        return _Core(Home(), Gate(), background, sender, requests, contracts, tiers, inference)
+        home = Home()
+        home.at_end(lambda: self._leave(home))
+        return _Core(home, Gate(), background, sender, requests, contracts, tiers, inference)
+
+    def _leave(self, home: Home) -> None:
+        """Let go of what belongs to an event loop that ends; the client may go on in another."""
+        with self._opening:
+            core = self._core
+            if core is None or core.home is not home:
+                return
+            self._core = None
+        self._let_go(core)
+
+    def _let_go(self, core: _Core) -> None:
+        end = Deadline.after(self._settings.timeout_s)
+        core.gate.wait_empty(end.remaining_s())
+        core.background.close(end.remaining_s())
+        core.requests.close()
+        core.tiers.close()
+        core.sender.close()
 
     def _begin(self) -> None:
         """Make what a process has of its own; connections are opened at the first call."""

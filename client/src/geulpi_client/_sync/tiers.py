@@ -112,7 +112,7 @@ class Tiers:
                 kept = self.memory.get_if(key, lambda kept: usable(kept, now_ms, 0))
             elif (raw := self._buffer.waiting(key)) is not None:
                 kept = _kept_row(contract, key, raw)
-            if kept is not None:
+            if kept is not None and usable(kept, now_ms, 0):
                 rows[key] = kept.row
         return rows
 
