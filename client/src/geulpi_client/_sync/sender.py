@@ -37,7 +37,12 @@ class Sender:
         recorder: Recorder,
         tracer: Tracer | None,
     ) -> None:
-        self._transports = {transport.url: transport for transport in transports}
+        self._transports: dict[str, Transport] = {}
+        for transport in transports:
+            # All fakes have one name.
+            known = transport.url in self._transports
+            name = f"{transport.url}#{len(self._transports) + 1}" if known else transport.url
+            self._transports[name] = transport
         self.endpoints = Endpoints([*self._transports])
         self.url = ", ".join(self._transports)
         self.limiter = limiter
