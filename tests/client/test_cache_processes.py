@@ -185,7 +185,7 @@ def test_a_hot_row_costs_many_processes_one_computation_per_life(
     so as long as computing and writing take less than that, there is one computation per life, and
     never more than four.
     """
-    life_s, seconds = 1.2, 3.6
+    life_s, seconds = 0.8, 2.4
     workers = working(
         4,
         peer.url,

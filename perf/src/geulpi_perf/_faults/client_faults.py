@@ -67,7 +67,7 @@ def tasks_cancelled(servers: Servers) -> Report:
         right=len(calls) - wrong - failed.total(),
         wrong=wrong,
         cached=sum(call.cached for call in calls),
-        failed=failed,
+        failed=dict(failed),
         late_ms=max(call.ended_s - call.started_s - _TIMEOUT_S for call in calls) * 1000,
         broken=tuple(broken),
     )
@@ -146,7 +146,7 @@ def fork_after_use(servers: Servers) -> Report:
         calls=both.total(),
         right=both["right"],
         wrong=wrong,
-        failed=failed,
+        failed=dict(failed),
         broken=tuple(
             f"the {who}: {dict(count)}" for who, count in counts.items() if set(count) != {"right"}
         ),

@@ -142,7 +142,7 @@ def judged(
         right=len(calls) - wrong - len(failed),
         wrong=wrong,
         cached=sum(call.cached for call in calls),
-        failed=Counter(call.error for call in failed),
+        failed=dict(Counter(call.error for call in failed)),
         late_ms=late_ms,
         recovery_s=recovered_s,
         cache_errors=callers.cache_errors,
