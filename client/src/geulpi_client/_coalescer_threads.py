@@ -30,7 +30,9 @@ class _Caller(Waiting):
 
     __slots__ = ("bell", "leads", "minds_pause", "outcome")
 
-    def __init__(self, tensors: Sequence[Tensor], deadline: Deadline, *, checked: bool) -> None:
+    def __init__(
+        self, tensors: Sequence[Tensor], deadline: Deadline, *, checked: bool = False
+    ) -> None:
         super().__init__(tensors, deadline, checked=checked)
         self.bell = threading.Event()
         self.outcome: Answer | Exception | None = None
