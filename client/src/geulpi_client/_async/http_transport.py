@@ -28,26 +28,24 @@ from geulpi_client._http_messages import (
 )
 from geulpi_client._messages import Answer, Request
 
-# Of those that are kept between requests. How many are under way, the client's limit decides.
-_KEPT_CONNECTIONS = 100
-
 
 class AsyncHttpTransport:
-    """A pool of connections, kept alive between calls."""
+    """Connections that are kept alive between calls; the one that was used last is taken first.
+
+    Each has an httpx client of its own: with many in one pool, httpcore looks through all of them
+    at each request, which costs more than the request.
+    """
 
     def __init__(self, address: Address, credentials: Credentials, tls: Tls | None) -> None:
         self.url = address.url
         self._httpx: Any = needs("httpx", "http")
         self._credentials = credentials
         scheme = "https" if address.secure else "http"
-        self._client = self._httpx.AsyncClient(
-            base_url=f"{scheme}://{address.place}",
-            verify=_context(tls) if address.secure else False,
-            trust_env=False,  # the server's address is given; a proxy would be one more
-            limits=self._httpx.Limits(
-                max_connections=None, max_keepalive_connections=_KEPT_CONNECTIONS
-            ),
-        )
+        self._base = f"{scheme}://{address.place}"
+        self._verify = _context(tls) if address.secure else False
+        self._free: list[Any] = []
+        self._all: list[Any] = []
+        self._closed = False
 
     async def contract(self, model: str, version: str, deadline: Deadline) -> Contract:
         """Ask what a model takes and gives; `version` empty is the newest."""
@@ -77,7 +75,9 @@ class AsyncHttpTransport:
 
     async def aclose(self) -> None:
         """Close the connections; calls under way fail."""
-        await self._client.aclose()
+        self._closed = True
+        for client in self._all:
+            await client.aclose()
 
     async def _call(
         self,
@@ -90,13 +90,13 @@ class AsyncHttpTransport:
         headers: Sequence[tuple[str, str]] = (),
     ) -> tuple[bytes, Any]:
         """Return the body and the headers of an answer."""
-        if self._client.is_closed:
-            raise ClientClosed(self.url)
+        self._check_open()
         if not deadline.remaining_s():
             raise DeadlineExceeded(target, deadline.timeout_s)
         every = [*self._credentials.current(target), *headers]
+        client = self._free.pop() if self._free else self._new()
         try:
-            async with self._client.stream(
+            async with client.stream(
                 method,
                 path,
                 content=content,
@@ -111,14 +111,29 @@ class AsyncHttpTransport:
         except self._httpx.TimeoutException as error:
             raise DeadlineExceeded(target, deadline.timeout_s) from error
         except (self._httpx.HTTPError, ssl.SSLError) as error:  # httpx lets some of TLS through
-            if self._client.is_closed:
-                raise ClientClosed(self.url) from error
+            self._check_open()
             said = str(error) or type(error).__name__
             raise Unreachable(target, said) from error
+        finally:
+            self._free.append(client)
         body = b"".join(parts)
         if response.status_code != 200:
             raise error_from(response.status_code, body, target)
         return body, response.headers
+
+    def _new(self) -> Any:
+        client = self._httpx.AsyncClient(
+            base_url=self._base,
+            verify=self._verify,
+            trust_env=False,  # the server's address is given; a proxy would be one more
+            limits=self._httpx.Limits(max_connections=1, max_keepalive_connections=1),
+        )
+        self._all.append(client)
+        return client
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed(self.url)
 
 
 class _Left(dict[str, float]):
