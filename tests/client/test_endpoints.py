@@ -8,20 +8,11 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from clocks import Clock
 from geulpi_client import InvalidSetting
 from geulpi_client._endpoints import AllDown, Endpoint, Endpoints
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

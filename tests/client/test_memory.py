@@ -8,22 +8,13 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from clocks import Clock
 from geulpi_client._memory import ENTRY_OVERHEAD_BYTES, TAG_OVERHEAD_BYTES, MemoryTier, NewEntry
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 KIB = 1024
-
-
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import grpc
 import pytest
 from both_clients import KINDS, Either, Kind, Place, firsts, opened, rows, soon
+from clocks import Clock
 from geulpi_client import AccessDenied as Denied
 from geulpi_client import (
     DeadlineExceeded,
@@ -533,16 +534,6 @@ def test_the_server_is_told_how_long_a_request_may_wait(kind: Kind, peer) -> Non
 
 
 # --- Contracts --------------------------------------------------------------------------------
-
-
-class Clock:
-    """A clock that goes on when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Contracted:

@@ -19,7 +19,7 @@ from geulpi_client._inputs import encoded_text
 from geulpi_client._keys import canonical, key_head, key_prefix
 from geulpi_client._memory import MemoryTier
 from geulpi_client._results import InferResult
-from geulpi_client._tensors import BYTES, DTYPES, Array, Spec, Tensor, packed_texts, to_array
+from geulpi_client._tensors import BYTES, DTYPES, Tensor, packed_texts, to_array
 
 _CACHED: Final = np.ones(1, dtype=np.bool_)
 _CACHED.flags.writeable = False
@@ -43,7 +43,7 @@ class _Plan(NamedTuple):
 
 
 class Hits:
-    """Looks for single rows; `enabled` is whether a model's answers are cached at all."""
+    """Looks for single rows in the memory."""
 
     def __init__(self, memory: MemoryTier[KeptRow]) -> None:
         self._memory = memory
@@ -76,7 +76,7 @@ class Hits:
         if kept is None:
             return None
         outputs = {
-            spec.name: _array(spec, raw)
+            spec.name: to_array(Tensor(spec.name, spec.datatype, (1, *spec.shape[1:]), raw))
             for spec, raw in zip(contract.outputs, kept.row, strict=True)
         }
         return InferResult(outputs, contract.version, _CACHED, 1, "cache", hits=1, from_memory=1)
@@ -104,10 +104,3 @@ def _plan(contract: Contract) -> _Plan | None:
             return None
         inputs.append(_Input(spec.name, dtype, (1, *spec.shape[1:]), dtype.kind == "f", text))
     return _Plan(contract, tuple(inputs), key_head(contract, shapes), key_prefix(contract))
-
-
-def _array(spec: Spec, raw: bytes) -> Array:
-    shape = (1, *spec.shape[1:])
-    if spec.datatype == BYTES:
-        return to_array(Tensor(spec.name, BYTES, shape, raw))
-    return np.frombuffer(raw, DTYPES[spec.datatype]).reshape(shape).copy()

@@ -24,6 +24,7 @@ from geulpi_client._errors import (
 )
 from geulpi_client._messages import Answer, Request, contract_from, digest_parameter
 from geulpi_client._tensors import BYTES, DTYPES, Spec, Tensor, packed_texts
+from geulpi_client._translation import IS_NOT_READY, QUEUE_IS_FULL, STUB_IS_DEAD
 
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 _BINARY_SIZE = "binary_data_size"
@@ -46,9 +47,9 @@ _BY_STATUS: Final[Mapping[int, type[GeulpiError]]] = {
 _BY_TEXT: Final = tuple(
     (status, re.compile(pattern, re.IGNORECASE), kind)
     for status, pattern, kind in (
-        (503, r"exceeds maximum queue size|request timeout expired", Overloaded),
-        (503, r"unknown model|not (at )?ready|stopped accepting", ModelUnavailable),
-        (500, r"stub process .* not healthy", ModelUnavailable),
+        (503, QUEUE_IS_FULL, Overloaded),
+        (503, IS_NOT_READY, ModelUnavailable),
+        (500, STUB_IS_DEAD, ModelUnavailable),
         (400, r"unknown model|is not found", ModelNotFound),
         (400, r"not (at )?ready", ModelUnavailable),
     )

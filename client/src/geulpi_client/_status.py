@@ -17,13 +17,12 @@ from geulpi_client._constants import DEFAULT_TIMEOUT_S, DEFAULT_URL
 from geulpi_client._deadline import Deadline
 from geulpi_client._errors import (
     CallFailed,
-    DeadlineExceeded,
     ModelNotFound,
     ModelUnavailable,
     Target,
 )
 from geulpi_client._settings import checked_timeout
-from geulpi_client._translation import translate
+from geulpi_client._translation import translated
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,4 @@ class _Questions:
         try:
             return rpc(request, timeout=self.deadline.remaining_s())
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise DeadlineExceeded(target, self.deadline.timeout_s) from error
-            raise translate(error.code(), error.details() or "", target) from error
+            raise translated(error, target, self.deadline) from error

@@ -93,8 +93,6 @@ class AsyncModelClient:
     ) -> None:
         self._settings = Settings(servers=servers_of(url), **options)
         self._local = LocalModels(self._settings.local)
-        self._has_local = bool(self._settings.local)
-        self._tracer = self._settings.tracer
         self._closed = False
         self._core: _Core | None = None
         self._begin()
@@ -165,12 +163,9 @@ class AsyncModelClient:
             said = f"{self._settings.max_waiting} calls of this client are under way"
             raise Overloaded(Target(self.url, model, version), said)
         try:
-            if self._tracer is None:
+            with call_span(self._settings.tracer, model) as span:
                 result = await self._answer(core, call, contract, inputs)
-            else:
-                with call_span(self._tracer, model) as span:
-                    result = await self._answer(core, call, contract, inputs)
-                    call_answered(span, result)
+                call_answered(span, result)
         except GeulpiError as error:
             self._recorder.failed(model, error)
             raise
@@ -241,7 +236,8 @@ class AsyncModelClient:
 
     def after_fork(self) -> None:
         """Begin anew in the child of a fork: with own connections, figures and memory."""
-        leave(self._core)
+        if self._core is not None:
+            leave(self._core)
         self._core = None
         self._begin()
 
@@ -252,7 +248,7 @@ class AsyncModelClient:
         contract: Contract | None,
         inputs: Mapping[str, ArrayLike],
     ) -> InferResult:
-        if self._has_local and call.model in self._local:
+        if call.model in self._local:
             return await self._served_or_local(core, call, inputs)
         if contract is None:
             contract = await core.contracts.get(call.model, call.version, call.deadline)

@@ -1,8 +1,10 @@
 """Requests on their way: to an endpoint that is up, so many at a time, again where that helps.
 
-deadline ──▶ permit ──▶ endpoint ──▶ transport
-▲                        │ unreachable, overloaded
-└── retry budget, pause ◀┘
+One deadline holds for all of it:
+
+    permit ──▶ endpoint ──▶ transport
+       ▲                        │ unreachable, overloaded
+       └── retry budget, pause ◀┘
 """
 
 from __future__ import annotations

@@ -69,8 +69,7 @@ class Contracts:
             return known.contract
         if known.contract == contract:
             contract = known.contract  # with what was computed of it already
-            self._keep(key, contract)
-        return contract
+        return self._keep(key, contract)
 
     def _first(self, key: tuple[str, str], deadline: Deadline) -> Contract:
         """Ask for a contract that is not known, once for all callers."""
@@ -80,7 +79,7 @@ class Contracts:
             if mine:
                 contract = None
                 try:
-                    contract = self._ask(key, deadline, patient=True)
+                    contract = self._keep(key, self._ask(key, deadline, patient=True))
                 finally:
                     self._flights.land(name, contract)
                 return contract
@@ -92,17 +91,16 @@ class Contracts:
 
     def _ask(self, key: tuple[str, str], deadline: Deadline, *, patient: bool) -> Contract:
         try:
-            contract = self._sender.contract(*key, deadline, patient=patient)
+            return self._sender.contract(*key, deadline, patient=patient)
         except (Unreachable, DeadlineExceeded, Overloaded):
             raise
         except GeulpiError:
             self._known.pop(key, None)  # it is gone
             raise
-        self._keep(key, contract)
-        return contract
 
-    def _keep(self, key: tuple[str, str], contract: Contract) -> None:
+    def _keep(self, key: tuple[str, str], contract: Contract) -> Contract:
         self._known[key] = _Known(contract, self._clock() + CONTRACT_TTL_S)
+        return contract
 
     def forget(self, model: str, version: str) -> None:
         """Ask anew at the next call: the model answered otherwise than its contract says."""

@@ -24,7 +24,7 @@ from geulpi_client._messages import (
     digest_parameter,
     infer_message,
 )
-from geulpi_client._translation import translate
+from geulpi_client._translation import translated
 from geulpi_client._twins_threads import Cancelled, is_cancelled
 
 
@@ -95,9 +95,7 @@ class GrpcTransport:
         except grpc.RpcError as error:
             if self._is_closed():
                 raise ClientClosed(self.url) from error
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise DeadlineExceeded(target, deadline.timeout_s) from error
-            raise translate(error.code(), error.details() or "", target) from error
+            raise translated(error, target, deadline) from error
         except (ValueError, grpc.aio.UsageError) as error:  # gRPC's words for a closed channel
             raise ClientClosed(self.url) from error
 

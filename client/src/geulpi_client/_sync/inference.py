@@ -159,23 +159,21 @@ class Inference:
         started_s = time.monotonic()
         answer = self._requests.ask(call, contract, taken(tensors, [*wanted.values()]))
         cost_ms = 1000 * (time.monotonic() - started_s)
-        rows, specs = rows_of(answer, len(wanted)), specs_of(answer)
-        fresh = {
-            key: Landed(answer.version, specs, row) for key, row in zip(wanted, rows, strict=True)
-        }
-        if _same(fresh.values(), contract.version, contract.outputs):
+        version, specs = answer.version, specs_of(answer)
+        rows = dict(zip(wanted, rows_of(answer, len(wanted)), strict=True))
+        if (version, specs) == (contract.version, contract.outputs):
             self._tiers.keep(
                 contract,
-                dict(zip(wanted, rows, strict=True)),
+                rows,
                 ttl_s=self._ttls.of(call.model),
                 cost_ms=cost_ms,
                 tags=call.tags,
                 drops=drops,
             )
-        elif answer.version == contract.version and call.model not in self._unlike:
+        elif version == contract.version and call.model not in self._unlike:
             self._unlike.add(call.model)
             event(WARNING, "answers are unlike the metadata: not cached", model=call.model)
-        return fresh
+        return {key: Landed(version, specs, row) for key, row in rows.items()}
 
     def _refresh_soon(
         self, call: Call, contract: Contract, tensors: Sequence[Tensor], wanted: Mapping[str, int]

@@ -107,12 +107,13 @@ class Tiers:
         rows: dict[str, Row] = {}
         now_ms = 1000 * time.time()
         for key in keys:
-            kept = None
             if self.memory is not None:
                 kept = self.memory.get_if(key, lambda kept: usable(kept, now_ms, 0))
-            elif (raw := self._buffer.waiting(key)) is not None:
-                kept = _kept_row(contract, key, raw)
-            if kept is not None and usable(kept, now_ms, 0):
+            else:
+                raw = self._buffer.waiting(key)
+                kept = None if raw is None else _kept_row(contract, key, raw)
+                kept = kept if kept and usable(kept, now_ms, 0) else None
+            if kept is not None:
                 rows[key] = kept.row
         return rows
 

@@ -7,7 +7,6 @@ from typing import Protocol, runtime_checkable
 from geulpi_client._connection import Credentials, Tls, checked_address
 from geulpi_client._contract import Contract
 from geulpi_client._deadline import Deadline
-from geulpi_client._errors import InvalidSetting
 from geulpi_client._messages import Answer, Request
 
 
@@ -40,14 +39,11 @@ class Server(Protocol):
 def open_transport(server: str | Server, credentials: Credentials, tls: Tls | None) -> Transport:
     """Return the transport to a server, by its address; nothing is connected yet.
 
-    Raises:
-        InvalidUrl, InvalidSetting, MissingExtra.
+    The client's `Settings` have checked all of it.
     """
     if isinstance(server, Server):
         return server.open_transport()
     address = checked_address(server)
-    if tls is not None and not address.secure:
-        raise InvalidSetting("tls", tls, f"an address with grpcs or https; {address.url} has none")
     if address.protocol == "grpc":
         from geulpi_client._sync.grpc_transport import GrpcTransport  # noqa: PLC0415
 
