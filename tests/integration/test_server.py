@@ -167,6 +167,27 @@ def test_a_dead_python_process_is_replaced(served: EmbeddedTriton, model: str) -
     assert dead not in living_stubs(served.pid)
 
 
+@pytest.mark.parametrize("unloads", [True, False])
+def test_a_reload_by_an_operator_is_no_death(
+    served: EmbeddedTriton, caplog: pytest.LogCaptureFixture, unloads: bool
+) -> None:
+    """The old process lives on for a while beside the new one; its end is not missed."""
+    name, value = served.control_header
+    headers = {f"triton-grpc-protocol-{name}": value}
+    (old,) = [pid for pid, stub in living_stubs(served.pid).items() if stub[0] == "twice"]
+    with triton_grpc.InferenceServerClient(served.grpc_url) as client:
+        if unloads:
+            client.unload_model("twice", headers=headers)
+        client.load_model("twice", headers=headers)
+    wait_until(lambda: old not in living_stubs(served.pid) or not unloads, within_s=10)
+    new = {pid for pid, stub in living_stubs(served.pid).items() if stub[0] == "twice"}
+    time.sleep(1.5)  # three looks of the watchdog
+    assert {pid for pid, stub in living_stubs(served.pid).items() if stub[0] == "twice"} == new
+    assert "died" not in caplog.text
+    x = np.array([[1, 2]], dtype=np.float32)
+    assert ask(served, "twice", "X", x)
+
+
 def test_nothing_is_left_after_a_stop(hand_made: Path) -> None:
     """No process, shared memory or folder, also when a Python process had died."""
     others = set(leftovers(os.getpid()))

@@ -69,6 +69,15 @@ class Control:
             service_pb2.ModelConfigRequest(name=model), timeout=10, metadata=self._metadata
         ).config
 
+    def instances(self, models: set[str]) -> dict[tuple[str, str], int]:
+        """Return how many instances each version of these models that is ready has."""
+        ready = [state for state in self.index() if state.ready and state.name in models]
+        counts = {
+            name: sum(group.count for group in self.config(name).instance_group)
+            for name in {state.name for state in ready}
+        }
+        return {(state.name, state.version): counts[state.name] for state in ready}
+
     def reload(self, model: str) -> None:
         """Unload a model, then load it: a load alone does not replace a dead Python stub."""
         self._stub.RepositoryModelUnload(

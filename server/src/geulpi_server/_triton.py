@@ -248,7 +248,7 @@ class EmbeddedTriton:
             raise ModelsNotReady(reasons, self._kept_log())
         server.watchdog = Watchdog(
             process,
-            ready=lambda: {(m.name, m.version) for m in control.index() if m.ready},
+            needed=control.instances,
             reload=control.reload,
             ask=lambda name: self._ask_canary(name, timeout_s=30),
         )

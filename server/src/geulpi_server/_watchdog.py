@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -27,18 +28,21 @@ class Watchdog:
 
     A stub's death is seen in the process table, not by asking the model: that costs nothing, tells
     every instance apart, and a model that is merely busy is never taken for dead.
+
+    `needed` tells how many instances each version of some models that is ready has, `reload` and
+    `ask` revive a model and put a question to it.
     """
 
     def __init__(
         self,
         process: GuardedProcess,
         *,
-        ready: Callable[[], set[Stub]],
+        needed: Callable[[set[str]], Mapping[Stub, int]],
         reload: Callable[[str], None],
         ask: Callable[[str], str | None],
     ) -> None:
         self._process = process
-        self._ready = ready
+        self._needed = needed
         self._reload = reload
         self._ask = ask
         self._stopping = threading.Event()
@@ -58,30 +62,29 @@ class Watchdog:
             if not self._process.alive:
                 return
             stubs = living_stubs(self._process.pid)
-            # A version whose stubs are all new ones was just reloaded by an operator; one whose
-            # stub vanished while the rest of its set stayed, or which has none, has lost it.
-            lost |= {
-                stub
-                for pid, stub in self._stubs.items()
-                if pid not in stubs and not _was_replaced(stub, self._stubs, stubs)
-            }
+            lost |= {stub for pid, stub in self._stubs.items() if pid not in stubs}
             self._stubs = stubs
             if lost:
-                dead |= {model for model, _ in self._still_ready(lost)}
+                dead |= self._with_too_few(lost)
             for model in sorted(dead):
                 if self._revive(model):
                     dead.discard(model)
                     self._stubs = living_stubs(self._process.pid)
 
-    def _still_ready(self, lost: set[Stub]) -> set[Stub]:
-        """Return those of versions that Triton calls ready, and forget the others: unloaded."""
+    def _with_too_few(self, lost: set[Stub]) -> set[str]:
+        """Return the models that miss some of these stubs, and forget the others.
+
+        A stub that goes is not always missed: of an unloaded version nothing is needed, and after a
+        reload the old stubs live on for a while beside the new ones.
+        """
         try:
-            ready = self._ready()
+            needed = self._needed({model for model, _ in lost})
         except grpc.RpcError:
             return set()  # it is asked again
-        died = lost & ready
+        living = Counter(self._stubs.values())
+        missed = {stub[0] for stub in lost if living[stub] < needed.get(stub, 0)}
         lost.clear()
-        return died
+        return missed
 
     def _revive(self, model: str) -> bool:
         log.warning("a Python process of model '%s' died; reloading the model", model)
@@ -95,13 +98,6 @@ class Watchdog:
             return True
         log.error("model '%s' could not be revived (will try again): %s", model, failure)
         return False
-
-
-def _was_replaced(stub: Stub, before: dict[int, Stub], now: dict[int, Stub]) -> bool:
-    """Whether all stubs of a version are new ones: it was reloaded, nothing died."""
-    old = {pid for pid, served in before.items() if served == stub}
-    new = {pid for pid, served in now.items() if served == stub}
-    return bool(new) and not old & new
 
 
 def living_stubs(pid: int) -> dict[int, Stub]:
