@@ -17,6 +17,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -44,7 +45,10 @@ def main() -> None:
     )
     parser.add_argument("--client", choices=KINDS, default="both", help="which client")
     parser.add_argument("--seconds", type=float, default=3.0, help="beside a fault and recovery")
-    parser.add_argument("--only", choices=NAMES, action="append", help="may be repeated")
+    parser.add_argument(
+        "--only", choices=NAMES, action="append", metavar="NAME",
+        help=f"one of these, and may be repeated: {', '.join(NAMES)}",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     reports = []
@@ -103,19 +107,24 @@ def _run_or_say_why(name: str, servers: Servers, kind: ClientKind, seconds: floa
 
 def _table(reports: Collection[Report]) -> Table:
     table = Table(
-        "scenario", "client", "calls", "right", "wrong", "cached", "failed", "late, ms",
-        "recovery, s", "old, ms", "verdict",
         title="late: the slowest call beyond its deadline; old: the last answer of the old version",
-    )  # fmt: skip
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("scenario")
+    table.add_column("verdict")
+    for name in ("calls", "wrong"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("failed", min_width=19)
+    for name in ("late\nms", "back\ns", "old\nms"):
+        table.add_column(name, justify="right", no_wrap=True)
     for report in reports:
-        counts = (report.calls, report.right, report.wrong, report.cached)
         table.add_row(
-            report.scenario,
-            report.client,
-            *(f"{count:,}" for count in counts),
+            f"{report.scenario} ({report.client})",
+            "OK" if report.ok else f"NOT OK: {'; '.join(report.broken)}",
+            *(f"{count:,}" for count in (report.calls, report.wrong)),
             "\n".join(f"{count:,} {name}" for name, count in report.failed.items()) or "0",
             *_numbers(report),
-            "OK" if report.ok else f"NOT OK: {'; '.join(report.broken)}",
         )
     return table
 
@@ -136,7 +145,8 @@ def _numbers(report: Report) -> Iterator[str]:
         (report.recovery_s, ".2f"),
         (report.old_ms, ",.0f"),
     ):
-        yield "" if number is None else format(number, form)
+        # A call that ended before its deadline is not late.
+        yield "" if number is None or number < 0 else format(number, form)
 
 
 if __name__ == "__main__":
