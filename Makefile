@@ -10,7 +10,7 @@ ROOMS := analysis client conversion models perf server
 PROJECTS := pyproject.toml $(ROOMS:%=%/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test coverage lint fmt models lock perf clean
+.PHONY: help setup serve test coverage lint fmt models lock perf analyzer clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ models: $(STAMP) ## train, convert and publish the calendar models
 
 perf: $(STAMP) ## print the measured figures of the README
 	@$(BIN)/python -m geulpi_perf.figures
+
+analyzer: $(STAMP) ## set up Triton's perf_analyzer without root, and print where it is
+	@$(BIN)/python -m geulpi_perf._perf_analyzer
 
 lock: ## write requirements.lock anew from the pyproject files
 	@.tools/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

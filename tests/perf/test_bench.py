@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-from geulpi_perf._bench import Target, bench, input_data, read_csv
+from geulpi_perf._bench import Target, bench, input_data, levels, read_csv
 from geulpi_perf._errors import BenchFailed, UnusableOption
 from geulpi_perf._perf_analyzer import find_perf_analyzer
+from geulpi_perf._rows import zeros
 from geulpi_perf.figures import read_wrk
+from geulpi_server import EmbeddedTriton
 
 CSV = (
     "Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,"
@@ -94,3 +101,192 @@ def test_the_command_explains_bad_input(arguments: list[str], code: int, words: 
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert not done.stdout or json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def server(hand_made: Path) -> Iterator[EmbeddedTriton]:
+    """A server that someone else started: the bench knows its address and nothing else."""
+    with EmbeddedTriton(hand_made) as running:
+        yield running
+
+
+def geulpi_bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """`geulpi bench`, as one types it."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("geulpi"), "bench", *arguments, "--seconds", "0.2"],
+        capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def places(server: EmbeddedTriton) -> str:
+    """gRPC's and HTTP's address."""
+    return f"{server.grpc_url},{server.http_url}"
+
+
+def test_a_strangers_model_is_measured_in_every_way(server: EmbeddedTriton, tmp_path: Path) -> None:
+    """gRPC, HTTP, JSON and shared memory; an open dimension; table, JSON, CSV and plots."""
+    done = geulpi_bench(
+        "sum", "--url", places(server), "--protocol", "both", "--body", "both",
+        "--shared-memory", "both", "--concurrency", "1:2", "--control-key",
+        server.control_header[1], "--output", tmp_path, "--json",
+    )  # fmt: skip
+    rows = json.loads(done.stdout)
+    measured = {(row["way"], row["concurrency"]) for row in rows}
+    assert measured | left_out(done.stderr) >= {("grpc", 1), ("grpc", 2)}
+    assert {way for way, _ in measured} <= {"grpc", "grpc shm", "http", "http shm", "http json"}
+    for row in rows:
+        assert row["requests_per_s"] > 0
+        assert 0 < row["p50_us"] <= row["p90_us"] <= row["p95_us"] <= row["p99_us"]
+        assert row["rows_from"] == "zeros"
+        assert 1 <= row["rows_per_execution"] <= 2
+    kept = json.loads((tmp_path / "sum.json").read_text())
+    assert kept["rows"] == rows
+    assert server.control_header[1] not in (tmp_path / "sum.json").read_text()
+    lines = (tmp_path / "sum.csv").read_text().splitlines()
+    assert len(lines) == len(rows) + 1
+    page = (tmp_path / "sum.html").read_text()
+    assert page.count("<svg") == 4
+    assert all(html in page for html in ("p99 latency", "http json", server.grpc_url))
+
+
+def left_out(said: str) -> set[tuple[str, int]]:
+    """What a busy machine could not measure steadily, said on stderr."""
+    return {("grpc", int(n)) for n in re.findall(r"Left out: .* at concurrency (\d+)", said)}
+
+
+def test_strings_and_an_ensemble(
+    triton: EmbeddedTriton, root: Path, server: EmbeddedTriton
+) -> None:
+    """Empty strings where no sample is; an ensemble's own sample, and what its steps took."""
+    tool = find_perf_analyzer()
+    target = Target("grpc", server.grpc_url, None)
+    text = bench(tool, "text", target, concurrency=4, seconds=0.2, repository=root)
+    assert text.rows_from == "zeros"
+    assert text.rows_per_execution > 1
+    assert sum(text.parts[0].executions_by_rows.values()) > 0
+    week = bench(
+        tool, "week_insights", Target("http", triton.http_url.removeprefix("http://"), None),
+        concurrency=1, seconds=0.5, repository=root / "model_repository",
+    )  # fmt: skip
+    assert week.rows_from == "sample"
+    assert {"pattern_detector", "burnout_index"} <= {part.model for part in week.parts}
+    assert week.queue_us == pytest.approx(sum(part.queue_us for part in week.parts))
+
+
+def test_a_request_rate_and_rows_of_a_file(server: EmbeddedTriton, tmp_path: Path) -> None:
+    """The rate is kept; several rows a request count as such."""
+    rows = tmp_path / "mine.json"
+    rows.write_text(json.dumps({"data": [{"T": ["치과"]}, {"T": ["dentist"]}]}))
+    done = geulpi_bench(
+        "text", "--url", server.grpc_url, "--request-rate", "50", "--rows", "2",
+        "--input-data", rows, "--json",
+    )  # fmt: skip
+    (row,) = json.loads(done.stdout)
+    assert (row["request_rate"], row["concurrency"], row["rows_per_request"]) == (50, None, 2)
+    assert row["rows_per_s"] == pytest.approx(2 * row["requests_per_s"])
+    assert row["rows_from"] == "mine.json"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nothing"], 1, "name a model that is served"),
+        (["sum", "--shared-memory", "system"], 1, "--control-key"),
+        (["sum", "--input-data", "missing.json"], 2, "missing.json"),
+        (["sum", "--protocol", "both"], 2, "comma"),
+        (["sum", "--body", "json"], 2, "--protocol http"),
+        (["sum", "--rows", "0"], 2, "--rows"),
+        (["sum", "--rows", "1000"], 1, "batch"),
+        (["sum", "--concurrency", "8:1"], 2, "doubling"),
+        (["sum", "--request-rate", "0"], 2, "--request-rate"),
+    ],
+)
+def test_a_running_server_explains_bad_input(
+    server: EmbeddedTriton, arguments: list[str], code: int, words: str
+) -> None:
+    """A sentence and what to do, no traceback."""
+    done = geulpi_bench(*arguments, "--url", server.grpc_url)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_rows_for_another_model_are_refused(server: EmbeddedTriton, tmp_path: Path) -> None:
+    """The answer shows what a file should hold."""
+    rows = tmp_path / "rows.json"
+    rows.write_text('{"data": [{"X": [1]}]}')
+    done = geulpi_bench("text", "--url", server.grpc_url, "--input-data", rows)
+    assert done.returncode == 2
+    assert '{"data": [{"T": […]}]}' in done.stderr
+
+
+def test_a_model_that_refuses_zeros_says_so(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """Its own words, and that rows can be given."""
+    done = geulpi_bench(
+        "week_insights", "--url", triton.grpc_url, "--model-repository", tmp_path,
+        "--concurrency", "1",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "calendar is" in done.stderr
+    assert "--input-data" in done.stderr
+
+
+def test_an_interrupt_ends_perf_analyzer(server: EmbeddedTriton) -> None:
+    """Ctrl-C: 130, and nothing goes on in the background."""
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("geulpi"), "bench", "sum", "--url", server.grpc_url,
+         "--seconds", "20"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    ours = psutil.Process(process.pid)
+    while not (children := ours.children()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert not psutil.wait_procs(children, timeout=5)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("1,8,64", [1, 8, 64]),
+        ("1:64", [1, 2, 4, 8, 16, 32, 64]),
+        ("1:5", [1, 2, 4, 5]),
+        ("10:50:10", [10, 20, 30, 40, 50]),
+        ("7:7", [7]),
+        ("1,1:2", [1, 2]),
+    ],
+)
+def test_sweeps(text: str, steps: list[int]) -> None:
+    """Lists, doubling and steps."""
+    assert levels(text, "--concurrency") == steps
+
+
+@pytest.mark.parametrize("text", ["", "a", "0:8", "8:1", "1:8:0", "1:2:3:4", "-1", "1.5"])
+def test_no_sweep(text: str) -> None:
+    """What is none is refused."""
+    with pytest.raises(UnusableOption):
+        levels(text, "--concurrency")
+
+
+def test_zeros_have_the_shape_that_is_asked_for() -> None:
+    """Each data type; open dimensions are 1."""
+    data = zeros(
+        [
+            {"name": "n", "data_type": "TYPE_FP32", "dims": ["-1", "3"]},
+            {"name": "s", "data_type": "TYPE_STRING", "dims": [2]},
+            {"name": "h", "data_type": "TYPE_FP16", "dims": [1]},
+        ]
+    )
+    assert data == {
+        "data": [
+            {
+                "n": {"content": [0, 0, 0], "shape": [1, 3]},
+                "s": {"content": ["", ""], "shape": [2]},
+                "h": {"b64": "AAA=", "shape": [1]},
+            }
+        ]
+    }

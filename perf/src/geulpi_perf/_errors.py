@@ -4,13 +4,14 @@ PerfError              base: something failed (exit code 1)
 ├── UnusableOption     misuse (exit code 2): an option that can't be measured with
 ├── ToolMissing        a program that measures is not to be had here
 └── BenchFailed        the measurement itself failed
+    └── Unstable       its windows did not agree, or the rate could not be kept
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["BenchFailed", "PerfError", "ToolMissing", "UnusableOption"]
+__all__ = ["BenchFailed", "PerfError", "ToolMissing", "Unstable", "UnusableOption"]
 
 
 class PerfError(Exception):
@@ -40,3 +41,15 @@ class BenchFailed(PerfError):
 
     def __init__(self, what: str, said: str, remedy: str) -> None:
         super().__init__(f"Measuring {what} failed: {said.strip() or 'no word'}\nRemedy: {remedy}.")
+
+
+class Unstable(BenchFailed):
+    """A measurement whose windows did not agree, or a rate that could not be kept."""
+
+    def __init__(self, what: str, concurrency: int | None, request_rate: float | None) -> None:
+        if request_rate is None:
+            said = f"at concurrency {concurrency} no three windows agreed within 25 %"
+            super().__init__(what, said, "measure for longer (--seconds), on a machine less busy")
+        else:
+            said = f"{request_rate:g} requests a second were not kept, or their windows disagreed"
+            super().__init__(what, said, "ask for a lower rate, or measure for longer (--seconds)")

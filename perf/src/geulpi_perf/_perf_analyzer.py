@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ __all__ = ["PerfAnalyzer", "find_perf_analyzer"]
 
 _REQUIREMENTS = Path(__file__).with_name("perf_analyzer.txt")
 _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12.*"}
+_STOP_S = 5
 _REMEDY = (
     "install it and put it on PATH (pip install perf-analyzer, on glibc 2.38 or newer; or use the "
     "tritonserver SDK container)"
@@ -38,14 +40,26 @@ class PerfAnalyzer:
     environment: dict[str, str] = field(repr=False)
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
-        return subprocess.run(
+        """Run it to its end; if this is interrupted, so is the program, which then tidies up."""
+        process = subprocess.Popen(
             [self.path, *arguments],
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            start_new_session=True,  # a Ctrl-C must come once: at the second it leaves all as it is
         )
+        with process:
+            try:
+                said, complained = process.communicate()
+            except BaseException:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(_STOP_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
 
 
 def find_perf_analyzer() -> PerfAnalyzer:
@@ -119,4 +133,7 @@ def _link_libraries(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(find_perf_analyzer().path)
+    try:
+        print(find_perf_analyzer().path)
+    except ToolMissing as error:
+        sys.exit(f"perf_analyzer: {error}")
