@@ -1,0 +1,192 @@
+"""The table of numbers that the service before was reported by, measured row by row."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import uvloop
+from geulpi_client import AsyncGeulpiClient
+
+from geulpi_perf._load.results import LoadResult
+from geulpi_perf._load.world import MIX, MODELS, World
+from geulpi_perf.load import LoadPlan, Say, Servers, run
+
+# Cache off, a hundred users who think for as long as this ask for some 500 answers a second.
+THINK_OFF_S = 0.15
+HITS = 100
+KEPT_S = 0.02  # rows are written beside the calls
+# In a closed loop: users = rate x (latency + think time).
+THEIR_THINK_S: Final = 100 / 45 - 0.12
+THEIRS_ONE_MS: Final[Mapping[str, float | None]] = {
+    "classify": 80, "schedule": 500, "patterns": 400, "balance": None, "burnout": 200,
+}  # fmt: skip
+AT_MOST_MS: Final[Mapping[str, float]] = {
+    "classify": 3, "schedule": 50, "patterns": 20, "balance": 5, "burnout": 5,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure: theirs as reported (None: nothing was), ours as measured, and what it is to be.
+
+    `better` is how many times ours is better, None where there is nothing to compare.
+    """
+
+    figure: str
+    unit: str
+    theirs: float | None
+    ours: float
+    target: str = ""
+    met: bool | None = None
+    more_is_better: bool = False
+
+    @property
+    def better(self) -> float | None:
+        """How many times ours is better than theirs."""
+        if self.theirs is None or not self.ours or not self.theirs:
+            return None
+        return self.ours / self.theirs if self.more_is_better else self.theirs / self.ours
+
+
+@dataclass(frozen=True)
+class SeedTable:
+    """The rows, and the loads that they come from."""
+
+    rows: tuple[Row, ...]
+    loads: tuple[LoadResult, ...]
+    remarks: tuple[str, ...] = field(default=())
+
+
+def seed_table(plan: LoadPlan, where: Servers, say: Say = lambda _: None) -> SeedTable:
+    """Measure all that the service before was reported by; each load takes `plan.seconds`.
+
+    Rows about the start are there where the servers are ours to start.
+    """
+    rows = []
+    if where.start_s is not None:
+        rows.append(_at_most("start to ready", "s", 8, where.start_s, 4))
+        slowest_ms = max(_first_ms(plan, where).values())
+        rows.append(_at_most("first request, slowest model", "ms", 200, slowest_ms, 20))
+    loads = []
+    for kind in MODELS:
+        alone = _alone(plan, kind)
+        loads.append(run(alone, where, say))
+        name = f"one user, {kind}, p50" + (", first answer" if kind == "schedule" else "")
+        ours = loads[-1].total.p50_ms
+        rows.append(_at_most(name, "ms", THEIRS_ONE_MS[kind], ours, AT_MOST_MS[kind]))
+    if where.cache:
+        hit_ms, miss_ms = uvloop.run(_hit_and_miss(plan, where, say))
+        rows += [
+            Row("one user, the mix, cache hit, mean", "ms", 15, hit_ms),
+            Row("one user, the mix, cache miss, mean", "ms", 180, miss_ms),
+        ]
+        on = run(replace(plan, cached=True), where, say)
+        loads.append(on)
+        rows += _users(on, 1000, 45, theirs=True)
+    off = run(replace(plan, cached=False, think_s=max(plan.think_s, THINK_OFF_S)), where, say)
+    loads.append(off)
+    rows += _users(off, 400, 150, theirs=not where.cache)
+    crowd = loads[-2] if where.cache else off
+    if crowd.servers is not None:
+        start, end, peak = crowd.servers.start_mb, crowd.servers.end_mb, crowd.servers.peak_mb
+        rows += [
+            Row("memory at the start, PSS", "MB", 256, start),
+            _at_most("memory after the load, PSS", "MB", 384, end, 384),
+            Row("memory peak, PSS", "MB", 512, peak),
+            Row("memory after the load beside the start", "%", None, (end / start - 1) * 100,
+                "≤ 5 %", end <= 1.05 * start),
+        ]  # fmt: skip
+    return SeedTable(
+        tuple(rows),
+        tuple(loads),
+        (
+            (
+                f"45 requests/s of 100 users at 120 ms mean that theirs thought for "
+                f"{THEIR_THINK_S:.1f} s between calls; ours think for {plan.think_s * 1000:g} ms "
+                f"(cache off: {max(plan.think_s, THINK_OFF_S) * 1000:g} ms), and so ask more."
+            ),
+            "Theirs are figures as they were reported, of another machine.",
+        ),
+    )
+
+
+def _alone(plan: LoadPlan, kind: str) -> LoadPlan:
+    """Return one user without a cache, who does not think; plans as a busy week's, first answer."""
+    world = replace(plan.world, people=30, tasks=20, plan_s=0.01)
+    return replace(
+        plan, users=1, rate=None, think_s=0, mix={kind: 1.0}, cached=False, memory_mb=0,
+        seconds=max(1.0, min(10.0, plan.seconds / 10)), warm_up_s=min(1.0, plan.warm_up_s),
+        world=world,
+    )  # fmt: skip
+
+
+def _users(load: LoadResult, per_s: float, p99_ms: float, *, theirs: bool) -> list[Row]:
+    """Return the rows of many users; theirs were reported once, with a cache."""
+    total, what = load.total, load.title
+    their: Callable[[float], float | None] = lambda value: value if theirs else None  # noqa: E731
+    rows = [
+        Row(f"{what}: requests/s", "/s", their(45), total.per_s, f"≥ {per_s:,.0f} /s",
+            total.per_s >= per_s, more_is_better=True),
+        Row(f"{what}: mean", "ms", their(120), total.mean_ms),
+        Row(f"{what}: p95", "ms", their(280), total.p95_ms),
+        _at_most(f"{what}: p99", "ms", their(450), total.p99_ms, p99_ms),
+        Row(f"{what}: errors", "%", their(0.1), total.error_rate * 100, "none",
+            not total.errors),
+    ]  # fmt: skip
+    if total.hit_rate is not None:
+        rows.append(
+            Row(f"{what}: hit rate", "%", their(72), total.hit_rate * 100, more_is_better=True)
+        )
+    return rows
+
+
+def _at_most(figure: str, unit: str, theirs: float | None, ours: float, most: float) -> Row:
+    return Row(figure, unit, theirs, ours, f"≤ {most:g} {unit}", ours <= most)
+
+
+def _first_ms(plan: LoadPlan, where: Servers) -> dict[str, float]:
+    """Return what the first question of each kind takes a client that is connected already."""
+
+    async def asked() -> dict[str, float]:
+        async with AsyncGeulpiClient(where.url, timeout_s=plan.timeout_s) as client:
+            took = {}
+            for kind in MODELS:
+                world = World({kind: 1.0}, replace(plan.world, people=1, plan_s=0.01))
+                took[kind] = await _took_ms(client, world)
+            return took
+
+    return uvloop.run(asked())
+
+
+async def _took_ms(client: AsyncGeulpiClient, world: World) -> float:
+    question = world.next()
+    started = time.perf_counter()
+    await question.ask(client)
+    return (time.perf_counter() - started) * 1000
+
+
+async def _hit_and_miss(plan: LoadPlan, where: Servers, say: Say) -> tuple[float, float]:
+    """Return the mean of hits and of misses in ms, of questions asked twice."""
+    say("hits and misses …")
+    world = World(MIX, replace(plan.world, seed=plan.world.seed + 1, changes=1.0))
+    hits: list[float] = []
+    misses: list[float] = []
+    async with AsyncGeulpiClient(where.url, cache=where.cache, timeout_s=plan.timeout_s) as client:
+        for _ in range(HITS):
+            question = world.next()
+            took, known = [], []
+            for _ in range(2):
+                before = client.stats().total.hits
+                started = time.perf_counter()
+                await question.ask(client)
+                took.append((time.perf_counter() - started) * 1000)
+                known.append(client.stats().total.hits > before)
+                await asyncio.sleep(KEPT_S)
+            for one, hit in zip(took, known, strict=True):
+                (hits if hit else misses).append(one)
+    return statistics.fmean(hits or [float("nan")]), statistics.fmean(misses or [float("nan")])
