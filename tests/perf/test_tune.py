@@ -92,6 +92,9 @@ def test_steps_share_their_delay_and_keep_their_batches() -> None:
     assert knobs["max_queue_delay_microseconds"].models == ("one", "two")
     assert knobs["two: instances"].models == ("two",)
     assert "max_batch_size" not in knobs
+    configs["two"].dynamic_batching.max_queue_delay_microseconds = 0
+    names = [k.name for k in knobs_of(configs, cores=2, least_batch={}, parameters={})]
+    assert "two: max_queue_delay_microseconds" in names  # different now, so each for itself
 
 
 def test_the_search_finds_the_best_in_spite_of_noise() -> None:

@@ -62,8 +62,8 @@ def knobs_of(
     """
     alone = len(configs) == 1
     batching = tuple(m for m, config in configs.items() if config.HasField("dynamic_batching"))
-    if batching:
-        yield _knob("max_queue_delay_microseconds", batching, configs, DELAYS_US,
+    for label, models in _alike(batching, configs, _read_delay):
+        yield _knob(f"{label}max_queue_delay_microseconds", models, configs, DELAYS_US,
                     _read_delay, _write_delay)  # fmt: skip
     for model, config in configs.items():
         if len(config.instance_group) <= 1:
@@ -71,9 +71,10 @@ def knobs_of(
             counts = _powers(cores)
             yield _knob(name, (model,), configs, counts, _read_instances, _write_instances)
     onnx = tuple(m for m, config in configs.items() if config.backend == "onnxruntime")
-    if onnx:
-        threads = tuple(str(count) for count in _powers(cores))
-        yield _parameter(_THREADS, onnx, configs, threads, unless="1")
+    threads = tuple(str(count) for count in _powers(cores))
+    for label, models in _alike(onnx, configs, _read_threads):
+        name = f"{label}{_THREADS}"
+        yield _parameter(_THREADS, models, configs, threads, unless="1", name=name)
     if alone:
         ((model, config),) = configs.items()
         if config.HasField("dynamic_batching"):
@@ -123,9 +124,22 @@ def _parameter(
     return _knob(name or key, models, configs, values, read, write)
 
 
+def _alike(
+    models: Sequence[str], configs: Mapping[str, Any], read: Callable[[Any], Value]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return all models together if they have the same value now, else each with its label."""
+    if len({read(configs[model]) for model in models}) == 1:
+        return [("", tuple(models))]
+    return [(f"{model}: ", (model,)) for model in models]
+
+
 def _powers(most: int) -> tuple[int, ...]:
     """Return 1, 2, 4 … up to the number of cores."""
     return tuple(1 << power for power in range(most.bit_length()))
+
+
+def _read_threads(config: Any) -> Value:
+    return str(config.parameters[_THREADS].string_value) if _THREADS in config.parameters else "1"
 
 
 def _read_delay(config: Any) -> Value:
