@@ -2,16 +2,29 @@
 
 PerfError              base: something failed (exit code 1)
 ├── UnusableOption     misuse (exit code 2): an option that can't be measured with
+├── UntunableModel     misuse (exit code 2): a model that is not there or can't be tuned
 ├── ToolMissing        a program that measures is not to be had here
+├── OutOfReach         no settings that were tried keep the latency that was asked for
+├── ConfigChanged      somebody else wrote a config while it was being tuned
 └── BenchFailed        the measurement itself failed
     └── Unstable       its windows did not agree, or the rate could not be kept
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
-__all__ = ["BenchFailed", "PerfError", "ToolMissing", "Unstable", "UnusableOption"]
+__all__ = [
+    "BenchFailed",
+    "ConfigChanged",
+    "OutOfReach",
+    "PerfError",
+    "ToolMissing",
+    "Unstable",
+    "UntunableModel",
+    "UnusableOption",
+]
 
 
 class PerfError(Exception):
@@ -53,3 +66,34 @@ class Unstable(BenchFailed):
         else:
             said = f"{request_rate:g} requests a second were not kept, or their windows disagreed"
             super().__init__(what, said, "ask for a lower rate, or measure for longer (--seconds)")
+
+
+class UntunableModel(PerfError):
+    """A model that is not in the repository, or that can't be tuned."""
+
+    exit_code = 2
+
+    def __init__(self, model: str, why: str, remedy: str) -> None:
+        super().__init__(f"Model '{model}' can't be tuned: {why}.\nRemedy: {remedy}.")
+
+
+class OutOfReach(PerfError):
+    """A latency that no settings kept, at any load that was tried."""
+
+    def __init__(self, model: str, wanted_ms: float, lowest_ms: float | None) -> None:
+        seen = "nothing was measured" if lowest_ms is None else f"the lowest was {lowest_ms:.2f} ms"
+        super().__init__(
+            f"No settings of '{model}' keep a p99 of {wanted_ms:g} ms on this machine: {seen}.\n"
+            "Remedy: allow more with --p99-ms, make the model smaller, or tune where it is served. "
+            "Its config is as it was."
+        )
+
+
+class ConfigChanged(PerfError):
+    """A config that is not what it was when the tuning began."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"'{path}' was changed by somebody else while its model was being tuned; it was left "
+            "alone.\nRemedy: tune again."
+        )
