@@ -12,7 +12,7 @@ import pytest
 from geulpi_perf._bench import Target, bench, input_data, read_csv
 from geulpi_perf._errors import BenchFailed, UnusableOption
 from geulpi_perf._perf_analyzer import find_perf_analyzer
-from geulpi_perf.figures import read_wrk
+from geulpi_perf._wrk import read_wrk
 
 CSV = (
     "Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,"
