@@ -18,7 +18,7 @@ from geulpi_perf._bench import Target, bench, input_data, levels, read_csv
 from geulpi_perf._errors import BenchFailed, UnusableOption
 from geulpi_perf._perf_analyzer import find_perf_analyzer
 from geulpi_perf._rows import zeros
-from geulpi_perf.figures import read_wrk
+from geulpi_perf._wrk import read_wrk
 from geulpi_server import EmbeddedTriton
 
 CSV = (

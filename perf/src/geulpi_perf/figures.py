@@ -8,61 +8,35 @@ generator (wrk) with the same rows: one JSON request is one row. What counts is 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-import platformdirs
 from geulpi_client import Event, GeulpiClient
 from geulpi_server import EmbeddedTriton, EmbeddedValkey
 from rich.console import Console
 from rich.table import Table
 
-from geulpi_perf._errors import BenchFailed, PerfError, ToolMissing
+from geulpi_perf._errors import PerfError
+from geulpi_perf._forest import make_forest
+from geulpi_perf._peers import PEERS, environment, running, v2_body
+from geulpi_perf._processes import ROOT
+from geulpi_perf._wrk import CONNECTIONS, Load, find_wrk, load
 
 __all__ = ["main"]
 
-ROOT = Path(__file__).resolve().parents[3]
-PEER = ROOT / "perf" / "peers" / "fastapi_microbatch"
 RESULTS = ROOT / "perf" / "results" / "figures.json"
 ROUNDS = 3
 SECONDS = 5
-CONNECTIONS = 100
 CALLS = 300
-
-# The forest that both serve, and the rows that conversion is judged by.
-FOREST = """
-import sys, joblib, numpy as np
-from sklearn.datasets import make_classification
-from sklearn.ensemble import RandomForestClassifier
-X, y = make_classification(2000, 20, random_state=0)
-X = X.astype(np.float32)
-joblib.dump(RandomForestClassifier(100, random_state=0).fit(X, y), sys.argv[1])
-np.save(sys.argv[2], X)
-"""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What wrk measured in one round."""
-
-    requests_per_s: float
-    p50_ms: float
-    p99_ms: float
-    errors: int
+FASTAPI = PEERS[0]
 
 
 def main() -> None:
@@ -70,7 +44,7 @@ def main() -> None:
     console = Console()
     with tempfile.TemporaryDirectory() as folder, Console(stderr=True).status("") as status:
         try:
-            wrk = _find_wrk()
+            wrk = find_wrk()
             start_s, first_ms = measure_start(status.update)
             miss_ms, hit_ms = measure_cache(status.update)
             rounds = measure_forest(Path(folder), wrk, status.update)
@@ -86,12 +60,13 @@ def main() -> None:
     table.add_row("one title through the client, not cached", f"{miss_ms:.2f} ms (median)")
     table.add_row("one title through the client, cached", f"{hit_ms:.2f} ms (median)")
     for name, loads in rounds.items():
-        middle = statistics.median(load.requests_per_s for load in loads)
+        middle = statistics.median(one.requests_per_s for one in loads)
         table.add_row(
             f"forest on {name}, HTTP, {CONNECTIONS} connections",
-            f"{middle:,.0f} requests/s, p50 {statistics.median(x.p50_ms for x in loads):.1f} ms, "
-            f"p99 {statistics.median(x.p99_ms for x in loads):.1f} ms, "
-            f"{sum(load.errors for load in loads)} errors",
+            f"{middle:,.0f} requests/s, "
+            f"p50 {statistics.median(one.p50_ms for one in loads):.1f} ms, "
+            f"p99 {statistics.median(one.p99_ms for one in loads):.1f} ms, "
+            f"{sum(one.errors for one in loads)} errors",
         )
     table.add_row(
         "ratio, round by round",
@@ -104,7 +79,7 @@ def main() -> None:
         "first_request_ms": first_ms,
         "miss_ms": miss_ms,
         "hit_ms": hit_ms,
-        "rounds": {name: [asdict(load) for load in loads] for name, loads in rounds.items()},
+        "rounds": {name: [asdict(one) for one in loads] for name, loads in rounds.items()},
         "ratios": ratios,
     }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
@@ -158,115 +133,25 @@ def measure_cache(say: Callable[[str], None]) -> tuple[float, float]:
 def measure_forest(folder: Path, wrk: str, say: Callable[[str], None]) -> dict[str, list[Load]]:
     """Return the rounds of both servers, in alternation."""
     say("training and converting the forest …")
-    model, sample = folder / "forest.joblib", folder / "rows.npy"
-    repository = folder / "repository"
-    geulpi = Path(sys.executable).with_name("geulpi")
-    _run(sys.executable, "-c", FOREST, model, sample)
-    _run(geulpi, "convert", model, "--trust", "--sample", sample, "--name", "forest",
-         "--repository", repository)  # fmt: skip
-    row = [round(0.1 * n, 1) for n in range(20)]
-    tensor = {"name": "X", "datatype": "FP32", "shape": [1, 20], "data": row}
+    forest = make_forest(folder)
     say("setting up the FastAPI environment …")
-    python = _peer_environment()
+    programs = environment(FASTAPI)
     rounds: dict[str, list[Load]] = {"triton": [], "fastapi": []}
-    with EmbeddedTriton(repository) as triton, _peer(python, model) as peer:
+    with (
+        EmbeddedTriton(forest.repository) as triton,
+        running(FASTAPI, programs, forest.model) as peer,
+    ):
         targets = {
-            "triton": (f"{triton.http_url}/v2/models/forest/infer", {"inputs": [tensor]}),
-            "fastapi": (f"{peer}/predict", {"row": row}),
+            "triton": (f"{triton.http_url}/v2/models/forest/infer", v2_body("FP32", "X")),
+            "fastapi": (peer + FASTAPI.path, FASTAPI.body),
         }
         for number in range(ROUNDS + 1):
             for name, (url, body) in targets.items():
                 say(f"round {number} of {ROUNDS}: {name} …" if number else f"warming {name} …")
-                load = _load(wrk, url, body, folder, seconds=SECONDS if number else 2)
+                measured = load(wrk, url, body, folder, seconds=SECONDS if number else 2)
                 if number:
-                    rounds[name].append(load)
+                    rounds[name].append(measured)
     return rounds
-
-
-def _load(wrk: str, url: str, body: object, folder: Path, *, seconds: int) -> Load:
-    script = folder / "post.lua"
-    script.write_text(
-        f"wrk.method = 'POST'\nwrk.body = [==[{json.dumps(body)}]==]\n"
-        "wrk.headers['Content-Type'] = 'application/json'\n"
-    )
-    said = _run(wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", script, url)
-    return read_wrk(said)
-
-
-def read_wrk(said: str) -> Load:
-    """Read wrk's report."""
-    units = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-
-    def percentile(which: str) -> float:
-        found = re.search(rf"{which}%\s+([\d.]+)(us|ms|s)", said)
-        return float(found[1]) * units[found[2]] if found else float("nan")
-
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    if rate is None:
-        raise BenchFailed("with wrk", said, "look at what it says")
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
-    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", said)
-    errors = int(refused[1]) if refused else 0
-    errors += sum(int(count) for count in sockets.groups()) if sockets else 0
-    return Load(float(rate[1]), percentile("50"), percentile("99"), errors)
-
-
-@contextmanager
-def _peer(python: Path, model: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
-    command: list[str | Path] = [
-        python, "-m", "uvicorn", "app:app", "--loop", "uvloop", "--http", "httptools",
-        "--port", str(port), "--no-access-log", "--log-level", "warning",
-    ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=PEER, env=os.environ | {"MODEL": str(model)})
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=1).close()
-                break
-            except OSError:
-                if process.poll() is not None:
-                    raise BenchFailed("FastAPI", "uvicorn ended", "run it by hand") from None
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _peer_environment() -> Path:
-    """Return the Python of the peer's own environment, made once for its requirements."""
-    requirements = PEER / "requirements.txt"
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    folder = platformdirs.user_cache_path("geulpi") / f"fastapi-{digest}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        own = ROOT / ".tools" / "uv" / "bin" / "uv"
-        uv = str(own) if own.exists() else shutil.which("uv")
-        if uv is None:
-            raise ToolMissing("uv", "it is neither in .tools nor on PATH", "make setup")
-        _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
-        _run(uv, "pip", "install", "--quiet", "--python", python, "--require-hashes",
-             "-r", requirements)  # fmt: skip
-        (folder / "ready").touch()
-    return python
-
-
-def _find_wrk() -> str:
-    if found := shutil.which("wrk"):
-        return found
-    raise ToolMissing("wrk", "it is not on PATH", "e.g. `apt install wrk`")
-
-
-def _run(*command: str | Path) -> str:
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise BenchFailed(Path(command[0]).name, done.stderr or done.stdout, "see above")
-    return done.stdout
 
 
 if __name__ == "__main__":
