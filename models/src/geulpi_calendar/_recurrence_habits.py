@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from math import log
+from statistics import median
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -221,16 +222,20 @@ def _filled(habits: Iterable[Habit], table: _Table, title: int) -> list[Habit]:
     They are occurrences that were moved within their day.
     """
     begin, end = table.first[title : title + 2]
+    left = np.flatnonzero(table.left[begin:end])
+    if not len(left):
+        return list(habits)
+    minutes = table.minute[begin:end].tolist()
     spare: dict[int, list[int]] = defaultdict(list)
-    for position in np.flatnonzero(table.left[begin:end]).tolist():
-        spare[int(table.day[begin + position])].append(position)
+    for day, position in zip(table.day[begin + left].tolist(), left.tolist(), strict=True):
+        spare[day].append(position)
     filled = []
     for habit in habits:
-        usual = float(np.median(table.minute[begin + np.array(list(habit.seen.values()))]))
+        usual = median(minutes[position] for position in habit.seen.values())
         seen = dict(habit.seen)
         for day in habit.days:
             if day not in seen and spare.get(day):
-                nearest = min(spare[day], key=lambda at: abs(table.minute[begin + at] - usual))
+                nearest = min(spare[day], key=lambda at: abs(minutes[at] - usual))
                 spare[day].remove(nearest)
                 seen[day] = nearest
         filled.append(Habit(habit.rule, habit.days, dict(sorted(seen.items())), habit.evidence))

@@ -32,6 +32,8 @@ FEWEST: Final = 3
 _WEEK: Final = 7
 _EPOCH: Final = 719163  # the day number of 1970-01-01, numpy's day 0
 _LONGEST_SURE: Final = 28  # every month has this day
+_MONTHLY: Final = frozenset({"nth", "last", "monthday", "month end"})
+_SHORTEST_MONTHS: Final = (FEWEST - 1) * 28  # days from the first to the last of the fewest hits
 _WORKDAYS: Final = 0b0011111
 _EVERY_DAY: Final = 0b1111111
 _CLASSES: Final = 512  # more than any kind of rule has
@@ -125,7 +127,7 @@ def best_rules(series: Ints, day: Ints, log_weight: Floats, horizon: Ints) -> It
     if not len(day):
         return
     masks = _weekday_sets(series, day)
-    classes = [part for part in _classes(day, masks) if len(part.at)]
+    classes = [part for part in _classes(day, masks, int(horizon.max())) if len(part.at)]
     at = np.concatenate([part.at for part in classes])
     slot = np.concatenate([part.slot for part in classes])
     key = np.concatenate(
@@ -136,7 +138,9 @@ def best_rules(series: Ints, day: Ints, log_weight: Floats, horizon: Ints) -> It
     at, slot, key = at[order], slot[order], key[order]
     first_of_slot = np.ones(len(key), bool)
     first_of_slot[1:] = (key[1:] != key[:-1]) | (slot[1:] != slot[:-1])
-    at, slot, key = at[first_of_slot], slot[first_of_slot], key[first_of_slot]
+    at, slot, key = _in_classes_of(FEWEST, *(row[first_of_slot] for row in (at, slot, key)))
+    if not len(key):
+        return
     begin, end = _best_spans(key, slot)
 
     enough = end - begin + 1 >= FEWEST
@@ -194,7 +198,7 @@ def _weekday_sets(series: Ints, day: Ints) -> Ints:
     return np.stack(columns, axis=1)
 
 
-def _classes(day: Ints, masks: Ints) -> Iterator[_Classes]:
+def _classes(day: Ints, masks: Ints, horizon: int) -> Iterator[_Classes]:
     everyone = np.arange(len(day))
     week, weekday = np.divmod(day - 1, _WEEK)
     month = (day - _EPOCH).astype("M8[D]").astype("M8[M]")
@@ -204,7 +208,7 @@ def _classes(day: Ints, masks: Ints) -> Iterator[_Classes]:
     nth = (monthday - 1) // _WEEK
     ends, lasts = np.flatnonzero(monthday == length), np.flatnonzero(monthday + _WEEK > length)
     firsts, late = np.flatnonzero(nth < 4), np.flatnonzero(monthday > _LONGEST_SURE)
-    for number, (mark, interval, _) in enumerate(_KINDS):
+    for number, (mark, interval, _) in _kinds_within(horizon):
         match mark:
             case "weekday":
                 slot, phase = np.divmod(week, interval)
@@ -239,6 +243,13 @@ def _classes(day: Ints, masks: Ints) -> Iterator[_Classes]:
                 yield _Classes(number, everyone, phase * 32 + monthday, slot)
 
 
+def _kinds_within(horizon: int) -> Iterator[tuple[int, Kind]]:
+    """Yield the kinds, by their numbers, whose rules can hit `FEWEST` times in so many days."""
+    for number, kind in enumerate(_KINDS):
+        if kind.mark not in _MONTHLY or horizon >= _SHORTEST_MONTHS * kind.interval - _WEEK:
+            yield number, kind
+
+
 def _long_months(month: Ints, monthday: Ints, interval: int) -> Ints:
     """Return how many months of the same phase that have this day precede each month."""
     low = month.min() - month.min() % interval
@@ -251,6 +262,14 @@ def _long_months(month: Ints, monthday: Ints, interval: int) -> Ints:
         before = np.cumsum((lengths >= place).reshape(-1, interval), axis=0).ravel()
         slots[here] = before[month[here] - low]
     return slots
+
+
+def _in_classes_of(fewest: int, at: Ints, slot: Ints, key: Ints) -> tuple[Ints, Ints, Ints]:
+    """Leave out the classes of fewer slots: most are, and none of them makes a rule."""
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    sizes = np.diff(starts, append=len(key))
+    kept = np.repeat(sizes >= fewest, sizes)
+    return at[kept], slot[kept], key[kept]
 
 
 def _best_spans(key: Ints, slot: Ints) -> tuple[Ints, Ints]:
@@ -280,19 +299,18 @@ def _best_spans(key: Ints, slot: Ints) -> tuple[Ints, Ints]:
 
 def _rule(kind: Kind, anchor: int, mask: int) -> Rule:
     weekday, monthday = ((anchor - 1) % _WEEK,), date.fromordinal(anchor).day
-    interval = kind.interval
-    rules = {
-        "weekday": Rule("week", interval, weekday),
-        "workdays": Rule("week", interval, _weekdays(_WORKDAYS)),
-        "weekdays": Rule("week", interval, _weekdays(mask)),
-        "every day": Rule("day", interval),
-        "day": Rule("day", interval),
-        "nth": Rule("month", interval, weekday, (monthday - 1) // _WEEK + 1),
-        "last": Rule("month", interval, weekday, LAST),
-        "monthday": Rule("month", interval, place=monthday),
-        "month end": Rule("month", interval, place=LAST),
-    }
-    return rules[kind.mark]
+    match kind.mark:
+        case "weekday" | "workdays" | "weekdays":
+            days = {"workdays": _WORKDAYS, "weekdays": mask}.get(kind.mark)
+            return Rule("week", kind.interval, weekday if days is None else _weekdays(days))
+        case "every day" | "day":
+            return Rule("day", kind.interval)
+        case "nth" | "last":
+            nth = (monthday - 1) // _WEEK + 1
+            return Rule("month", kind.interval, weekday, LAST if kind.mark == "last" else nth)
+        case _:
+            place = LAST if kind.mark == "month end" else monthday
+            return Rule("month", kind.interval, place=place)
 
 
 def _weekdays(mask: int) -> tuple[int, ...]:

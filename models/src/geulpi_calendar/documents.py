@@ -17,8 +17,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -46,7 +48,9 @@ EMPLOYMENTS: Final = ("full_time", "part_time", "unemployed", "not_in_labor_forc
 MAX_EVENTS: Final = 50_000
 MAX_TITLE_CHARACTERS: Final = 1000
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
-_DAY = timedelta(days=1)
+_DAY, _NOTHING = timedelta(days=1), timedelta()
+_EVENT_FIELDS: Final = frozenset({"title", "start", "end", "category", "all_day"})
+_ORDER: Final = itemgetter(0, 1, 2, 3)
 
 Json: TypeAlias = Any
 
@@ -77,7 +81,11 @@ class CalendarEvent:
     @property
     def minutes(self) -> float:
         """How long it lasts, over clock changes too, in minutes."""
-        return (self.end.astimezone(UTC) - self.start.astimezone(UTC)).total_seconds() / 60
+        start, end = self.start, self.end
+        lasted = end - start  # by the wall clock
+        if shift := (end.utcoffset() or _NOTHING) - (start.utcoffset() or _NOTHING):
+            lasted -= shift
+        return lasted.total_seconds() / 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +145,8 @@ def parse_events(rows: Json, field: str, zone: tzinfo) -> tuple[CalendarEvent, .
         raise InvalidDocument(
             field, f"a list of {len(rows)}", f"at most {MAX_EVENTS} events; ask in parts"
         )
-    events = sorted(
-        (_event(row, f"{field}[{position}]", zone) for position, row in enumerate(rows)),
-        # Datetimes of one zone compare by wall clock, which runs twice through some hours.
-        key=lambda event: (event.start.timestamp(), event.end.timestamp(), event.title),
-    )
-    return tuple(events)
+    keyed = [_event(row, f"{field}[{position}]", zone) for position, row in enumerate(rows)]
+    return tuple(row[-1] for row in sorted(keyed, key=_ORDER))
 
 
 def parse_json(raw: bytes | str, what: str) -> dict[str, Json]:
@@ -197,10 +201,11 @@ def parse_moment(text: Json, field: str, zone: tzinfo) -> datetime:
     return moment.astimezone(zone)
 
 
-def _event(row: Json, field: str, zone: tzinfo) -> CalendarEvent:
+def _event(row: Json, field: str, zone: tzinfo) -> tuple[float, float, str, str, CalendarEvent]:
+    """Return an event after what it is sorted by: when it starts and ends, title, category."""
     if not isinstance(row, dict):
         raise InvalidDocument(field, row, "an object with title and start")
-    known_fields(row, {"title", "start", "end", "category", "all_day"}, f"{field}.")
+    known_fields(row, _EVENT_FIELDS, f"{field}.")
     title, category = row.get("title"), row.get("category")
     all_day = row.get("all_day", False)
     if not isinstance(title, str) or len(title) > MAX_TITLE_CHARACTERS:
@@ -217,9 +222,11 @@ def _event(row: Json, field: str, zone: tzinfo) -> CalendarEvent:
     else:
         start = parse_moment(row.get("start"), f"{field}.start", zone)
         end = start if row.get("end") is None else parse_moment(row["end"], f"{field}.end", zone)
-    if end.timestamp() < start.timestamp():
+    # Datetimes of one zone compare by wall clock, which runs twice through some hours.
+    begun, ended = start.timestamp(), end.timestamp()
+    if ended < begun:
         raise InvalidDocument(f"{field}.end", row["end"], f"the start ({row['start']}) or later")
-    return CalendarEvent(title, start, end, category, all_day)
+    return begun, ended, title, category or "", CalendarEvent(title, start, end, category, all_day)
 
 
 def _person(row: Json) -> Person:
@@ -258,7 +265,7 @@ def _date(text: Json, field: str) -> date:
     return day
 
 
-def known_fields(document: Mapping[str, Json], fields: set[str], prefix: str) -> None:
+def known_fields(document: Mapping[str, Json], fields: AbstractSet[str], prefix: str) -> None:
     """Raise `InvalidDocument` for a field of a document that nobody would read."""
     for name in document:
         if name not in fields:

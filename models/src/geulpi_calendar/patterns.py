@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice, takewhile
 from math import inf
@@ -88,12 +88,15 @@ class Pattern:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold: moments in ISO 8601."""
-        row = asdict(self)
+        row = {name: getattr(self, name) for name in _FIELDS}  # asdict would copy all of it
         for name in ("dtstart", "last_seen"):
             row[name] = row[name].isoformat()
         for name in ("exceptions", "next"):
             row[name] = [moment.isoformat() for moment in row[name]]
         return row
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Pattern))
 
 
 def load(
