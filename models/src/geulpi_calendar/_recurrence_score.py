@@ -24,6 +24,7 @@ __all__ = ["gain_over_chance", "gain_over_repulsion", "span_cost"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
+ShortInts: TypeAlias = npt.NDArray[np.int32]
 
 _HIT: Final = 4  # Beta(4, 1): four of five slots are expected to be hit
 _MISS: Final = 1

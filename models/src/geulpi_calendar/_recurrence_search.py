@@ -19,6 +19,7 @@ from geulpi_calendar._recurrence_rules import LAST, Rule
 from geulpi_calendar._recurrence_score import (
     Floats,
     Ints,
+    ShortInts,
     gain_over_chance,
     gain_over_repulsion,
     span_cost,
@@ -111,8 +112,8 @@ class _Classes(NamedTuple):
 
     kind: int
     at: Ints
-    label: Ints
-    slot: Ints
+    label: ShortInts
+    slot: ShortInts
 
 
 def best_rules(series: Ints, day: Ints, log_weight: Floats, horizon: Ints) -> Iterator[Found]:
@@ -127,11 +128,14 @@ def best_rules(series: Ints, day: Ints, log_weight: Floats, horizon: Ints) -> It
     if not len(day):
         return
     masks = _weekday_sets(series, day)
-    classes = [part for part in _classes(day, masks, int(horizon.max())) if len(part.at)]
+    # A batch has fewer than 2^15 series, and no class or slot needs more than 32 bits: half of the
+    # memory is read and sorted that 64 would take.
+    short, small_masks, of = (each.astype(np.int32) for each in (day, masks, series))
+    classes = [part for part in _classes(short, small_masks, int(horizon.max())) if len(part.at)]
     at = np.concatenate([part.at for part in classes])
     slot = np.concatenate([part.slot for part in classes])
     key = np.concatenate(
-        [(series[part.at] * len(_KINDS) + part.kind) * _CLASSES + part.label for part in classes]
+        [(of[part.at] * len(_KINDS) + part.kind) * _CLASSES + part.label for part in classes]
     )
     # Days ascend within each kind, so a stable sort by class leaves the slots ascending.
     order = np.argsort(key, kind="stable")
@@ -147,8 +151,8 @@ def best_rules(series: Ints, day: Ints, log_weight: Floats, horizon: Ints) -> It
     begin, end = begin[enough], end[enough]
     if not len(begin):
         return
-    owner, kind = np.divmod(key[begin] // _CLASSES, len(_KINDS))
-    hits, slots = end - begin + 1, slot[end] - slot[begin] + 1
+    owner, kind = np.divmod(key[begin].astype(np.int64) // _CLASSES, len(_KINDS))
+    hits, slots = end - begin + 1, (slot[end] - slot[begin] + 1).astype(np.int64)
     first, last = day[at[begin]], day[at[end]]
     edges = np.searchsorted(series, np.stack([owner, owner + 1]))
     events = edges[1] - edges[0]
@@ -198,13 +202,13 @@ def _weekday_sets(series: Ints, day: Ints) -> Ints:
     return np.stack(columns, axis=1)
 
 
-def _classes(day: Ints, masks: Ints, horizon: int) -> Iterator[_Classes]:
+def _classes(day: ShortInts, masks: ShortInts, horizon: int) -> Iterator[_Classes]:
     everyone = np.arange(len(day))
     week, weekday = np.divmod(day - 1, _WEEK)
     month = (day - _EPOCH).astype("M8[D]").astype("M8[M]")
-    first = month.astype("M8[D]").astype(np.int64) + _EPOCH
-    length = (month + 1).astype("M8[D]").astype(np.int64) + _EPOCH - first
-    month_number, monthday = month.astype(np.int64), day - first + 1
+    first = month.astype("M8[D]").astype(np.int32) + _EPOCH
+    length = (month + 1).astype("M8[D]").astype(np.int32) + _EPOCH - first
+    month_number, monthday = month.astype(np.int32), day - first + 1
     nth = (monthday - 1) // _WEEK
     ends, lasts = np.flatnonzero(monthday == length), np.flatnonzero(monthday + _WEEK > length)
     firsts, late = np.flatnonzero(nth < 4), np.flatnonzero(monthday > _LONGEST_SURE)
@@ -220,7 +224,7 @@ def _classes(day: Ints, masks: Ints, horizon: int) -> Iterator[_Classes]:
                 yield _Classes(number, everyone, np.zeros_like(day), day)
             case "workdays":
                 at = np.flatnonzero(weekday < 5)
-                yield _Classes(number, at, np.zeros_like(at), week[at] * 5 + weekday[at])
+                yield _Classes(number, at, np.zeros(len(at), np.int32), week[at] * 5 + weekday[at])
             case "weekdays":
                 mask = masks[:, interval - 1]
                 size, rank = _BITS[mask], _BITS[mask & ((1 << weekday) - 1)]
@@ -250,7 +254,7 @@ def _kinds_within(horizon: int) -> Iterator[tuple[int, Kind]]:
             yield number, kind
 
 
-def _long_months(month: Ints, monthday: Ints, interval: int) -> Ints:
+def _long_months(month: ShortInts, monthday: ShortInts, interval: int) -> ShortInts:
     """Return how many months of the same phase that have this day precede each month."""
     low = month.min() - month.min() % interval
     months = np.arange(low, month.max() + 1 + interval)
@@ -264,7 +268,9 @@ def _long_months(month: Ints, monthday: Ints, interval: int) -> Ints:
     return slots
 
 
-def _in_classes_of(fewest: int, at: Ints, slot: Ints, key: Ints) -> tuple[Ints, Ints, Ints]:
+def _in_classes_of(
+    fewest: int, at: Ints, slot: ShortInts, key: ShortInts
+) -> tuple[Ints, ShortInts, ShortInts]:
     """Leave out the classes of fewer slots: most are, and none of them makes a rule."""
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     sizes = np.diff(starts, append=len(key))
@@ -272,7 +278,7 @@ def _in_classes_of(fewest: int, at: Ints, slot: Ints, key: Ints) -> tuple[Ints, 
     return at[kept], slot[kept], key[kept]
 
 
-def _best_spans(key: Ints, slot: Ints) -> tuple[Ints, Ints]:
+def _best_spans(key: ShortInts, slot: ShortInts) -> tuple[Ints, Ints]:
     """Return the first and last position of each class's run with most hits over misses.
 
     `key` ascends, and `slot` strictly within a class. Of equal runs the longest, then the earliest.
@@ -283,7 +289,7 @@ def _best_spans(key: Ints, slot: Ints) -> tuple[Ints, Ints]:
     # From i to j there are j - i + 1 hits and slot[j] - slot[i] - (j - i) misses: the surplus is
     # value[j] - value[i] + 1. Each class lies lower than all before it, so that the running
     # minimum starts anew with each.
-    value = 2 * position - (slot - slot[starts][rank]) - rank * _FAR
+    value = 2 * position - (slot - slot[starts][rank]).astype(np.int64) - rank * _FAR
     lowest = np.minimum.accumulate(value)
     fresh = np.ones(len(value), bool)
     fresh[1:] = lowest[1:] < lowest[:-1]
