@@ -1,5 +1,6 @@
 """Any fitted scikit-learn estimator becomes a verified entry of a Triton model repository."""
 
+from geulpi_conversion._chained import chained
 from geulpi_conversion._composed import (
     Ensemble,
     EnsembleStep,
@@ -71,6 +72,7 @@ __all__ = [
     "Unservable",
     "UnsupportedFile",
     "UntrustedFile",
+    "chained",
     "convert",
     "publish",
     "python_backend_metrics",

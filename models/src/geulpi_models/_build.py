@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from geulpi_conversion import Converted, PythonModel, ServingConfig, convert, publish
+from geulpi_conversion import Converted, PythonModel, ServingConfig, chained, convert, publish
 from threadpoolctl import threadpool_limits
 
 from geulpi_models import balance_analyzer, burnout_analyzer, event_classifier
@@ -154,11 +154,7 @@ def _balance_analyzer() -> _Parts:
     balance = balance_analyzer.train(data)
     parts = (
         calendar_features(),
-        convert(
-            balance.percentiles, balance_analyzer.percentile_sample(), name="balance_percentiles"
-        ),
-        convert(balance.sub_scores, balance_analyzer.share_sample(1), name="balance_sub_scores"),
-        convert(balance.score, balance_analyzer.share_sample(100), name="balance_score"),
+        chained(balance.chain, balance_analyzer.percentile_sample(), name="balance_index"),
     )
     return _Parts(parts, balance.training_rows, _without_waiting(parts))
 

@@ -3,8 +3,7 @@
 event_classifier      ONNX
 schedule_optimizer    Python
 pattern_detector      Python
-balance_analyzer      ensemble: calendar_features (Python)
-                      → balance_percentiles → balance_sub_scores → balance_score (ONNX)
+balance_analyzer      ensemble: calendar_features (Python) → balance_index (ONNX)
 burnout_analyzer      ensemble: calendar_features → burnout_drivers (ONNX) → burnout_index (Python)
 week_insights         ensemble: pattern_detector beside all of the two before
 """
@@ -134,9 +133,9 @@ def _same(*tensors: str) -> dict[str, str]:
 
 _PATTERN_STEPS: Final = (EnsembleStep("pattern_detector", _same("calendar"), _same("patterns")),)
 _BALANCE_STEPS: Final = (
-    EnsembleStep("balance_percentiles", {"X": "balance_features"}, {"prediction": "percentiles"}),
-    EnsembleStep("balance_sub_scores", {"X": "percentiles"}, {"prediction": "sub_scores"}),
-    EnsembleStep("balance_score", {"X": "sub_scores"}, {"prediction": "score"}),
+    EnsembleStep(
+        "balance_index", {"X": "balance_features"}, _same("percentiles", "sub_scores", "score")
+    ),
 )
 _BURNOUT_STEPS: Final = (
     EnsembleStep("burnout_drivers", {"X": "burnout_features"}, {"prediction": "contributions"}),

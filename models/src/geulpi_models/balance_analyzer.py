@@ -1,9 +1,10 @@
 """`balance_analyzer`: how a week's hours stand against those of people like this one.
 
-Three models, after the features of `geulpi_calendar.week`:
-    balance_percentiles  FP32 X [N, 17] (`BALANCE_FEATURES`) → prediction [N, 7], 0 to 1
-    balance_sub_scores   FP32 X [N, 7] (percentiles) → prediction [N, 7], 0 to 100
-    balance_score        FP32 X [N, 7] (sub-scores) → prediction [N, 1], 0 to 100
+Three estimators, each fed by the one before, after the features of `geulpi_calendar.week`; one ONNX
+model, `balance_index`, holds them all:
+    FP32 X [N, 17] (`BALANCE_FEATURES`) → percentiles [N, 7], 0 to 1
+                                        → sub_scores [N, 7], 0 to 100
+                                        → score [N, 1], 0 to 100
 all in the order of `BALANCE_DIMENSIONS`.
 
 A percentile is a percentile rank: the share of diary days of people of this age and employment
@@ -33,6 +34,7 @@ from geulpi_calendar.documents import EMPLOYMENTS
 from geulpi_calendar.names import BALANCE_DIMENSIONS, BALANCE_FEATURES
 from geulpi_calendar.week_days import balance_hours, balance_person
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.frozen import FrozenEstimator
@@ -57,7 +59,6 @@ __all__ = [
     "fit",
     "judge",
     "percentile_sample",
-    "share_sample",
     "train",
 ]
 
@@ -89,6 +90,15 @@ class Balance:
     sub_scores: Pipeline
     score: LinearRegression
     training_rows: int
+
+    @property
+    def chain(self) -> dict[str, BaseEstimator]:
+        """The models in the order in which they feed each other, by their output."""
+        return {
+            "percentiles": self.percentiles,
+            "sub_scores": self.sub_scores,
+            "score": self.score,
+        }
 
 
 @dataclass(frozen=True)
@@ -180,14 +190,6 @@ def percentile_sample(rows: int = 600, seed: int = 0) -> NDArray[np.float32]:
     about[rng.random(about.shape) < _UNKNOWN] = np.nan
     share = seen[:, 1] / seen.sum(axis=1)
     return np.column_stack([hours, share, about]).astype(np.float32)
-
-
-def share_sample(highest: float, rows: int = 200, seed: int = 0) -> NDArray[np.float32]:
-    """Return made-up percentiles (highest 1) or sub-scores (100) with their ends, `[rows, 7]`."""
-    rng = np.random.default_rng(seed)
-    shares = rng.uniform(0, 1, (rows, _K))
-    shares[:3] = [[0.0], [0.5], [1.0]]
-    return (shares * highest).astype(np.float32)
 
 
 def evaluate(balance: Balance, data: Path, seed: int = 0) -> Evaluation:
