@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from geulpi_calendar.names import BALANCE_DIMENSIONS, BALANCE_FEATURES
-from geulpi_conversion import convert
+from geulpi_conversion import chained
 from geulpi_models import balance_analyzer
 from geulpi_models._build import evaluation_data
 from geulpi_models._calibration import crps, spread_ties, unevenness, weighted_rank
-from geulpi_models.balance_analyzer import Balance, percentile_sample, share_sample
+from geulpi_models.balance_analyzer import Balance, percentile_sample
 from made_diaries import made_diaries
 from threadpoolctl import threadpool_limits
 
@@ -113,17 +113,14 @@ def test_same_diaries_and_seed_give_the_same_answers(balance: Balance) -> None:
     assert not np.array_equal(again, other)
 
 
-def test_all_three_become_onnx(balance: Balance) -> None:
+def test_all_three_become_one_onnx_model(balance: Balance) -> None:
     """With unknown people and days not seen among the rows that prove it."""
     rows = percentile_sample()
     assert np.isnan(rows[:, AT["employment"]]).any()
     assert np.isnan(rows[:, AT["weekend_work_hours"]]).any()
-    for model, sample in (
-        (balance.percentiles, rows),
-        (balance.sub_scores, share_sample(1)),
-        (balance.score, share_sample(100)),
-    ):
-        assert convert(model, sample, name="x").backend == "onnxruntime"
+    model = chained(balance.chain, rows, name="x")
+    assert [output.name for output in model.outputs] == ["percentiles", "sub_scores", "score"]
+    assert model.parity.ok
 
 
 def test_ranks_count_equal_values_half() -> None:
