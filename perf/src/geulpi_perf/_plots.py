@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 __all__ = ["Line", "Lines", "bars", "lines", "panels", "save", "svg"]
 
 WIDTH_IN, HEIGHT_IN = 7.4, 3.2  # of one plot
+COLOURS, STYLES = 10, ("-", "--", ":")  # matplotlib has ten colours: then come dashes
 OURS, THEIRS = "#1a7f4b", "#9aa5b1"
 
 Line = tuple[Sequence[float], Sequence[float]]
@@ -68,14 +69,15 @@ def panels(*plots: Lines) -> Figure:
 
 def _draw(axes: Axes, plot: Lines) -> None:
     log = plot.log
-    for name, (across, up) in plot.named.items():
+    for number, (name, (across, up)) in enumerate(plot.named.items()):
         kept = [
             (a, b)
             for a, b in zip(across, up, strict=True)
             if math.isfinite(a) and math.isfinite(b) and (b > 0 or "y" not in log)
         ]
         mark = "o" if plot.points or len(kept) == 1 else None
-        axes.plot([a for a, _ in kept], [b for _, b in kept], label=name, marker=mark, ms=3.5)
+        axes.plot([a for a, _ in kept], [b for _, b in kept], label=name, marker=mark, ms=3.5,
+            ls=STYLES[number // COLOURS % len(STYLES)])  # fmt: skip
     if "x" in log:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:,g}")

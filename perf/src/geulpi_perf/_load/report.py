@@ -26,7 +26,7 @@ BUSY_CORES = 0.85
 ANSWERS_HEAD = ("question", "calls", "per s", "mean", "p50", "p95", "p99", "errors", "hits")
 PROCESS_HEAD = ("process", "start MB", "end MB", "peak MB", "cores")
 SEED_HEAD = ("figure", "theirs", "ours", "better", "wanted", "met")
-SEED_WIDTHS = (24, 8, 10, 7, 12, 3)
+SEED_WIDTHS = (22, 8, 9, 6, 11, 3)
 TICKS = ("least", *(f"{100 * quantile:g}" for quantile in QUANTILES[1:-1]), "most")
 
 

@@ -66,7 +66,7 @@ class Timeline:
     """The load over time; a column for each moment, in seconds since its begin.
 
     `latency_ms` holds the p50 and p99 of the calls answered in each second, nan where there were
-    none.
+    none. `pss_mb` is of the servers, `cores` of the load generator, too.
     """
 
     seconds: Sequence[float] = ()
@@ -202,6 +202,7 @@ def _timeline(calls: Calls, begin_s: float, seconds: float, samples: Sequence[Sa
     whole = max(1, int(seconds))
     of_second = [took_ms[(ended >= second) & (ended < second + 1)] for second in range(whole)]
     names = sorted(samples[-1].uses, key=lambda name: -samples[-1].uses[name].pss_mb)
+    servers = [name for name in names if name != GENERATOR]
     pairs = list(pairwise(samples))
     return Timeline(
         [second + 0.5 for second in range(whole)],
@@ -216,7 +217,7 @@ def _timeline(calls: Calls, begin_s: float, seconds: float, samples: Sequence[Sa
         [sample.at_s - begin_s for sample in samples],
         {
             name: [s.uses[name].pss_mb if name in s.uses else float("nan") for s in samples]
-            for name in names
+            for name in servers
         },
         {
             name: [float("nan")] + [_cores(name, before, after) for before, after in pairs]

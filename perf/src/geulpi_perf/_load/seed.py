@@ -13,8 +13,8 @@ import uvloop
 from geulpi_client import AsyncGeulpiClient
 
 from geulpi_perf._load.results import LoadResult
-from geulpi_perf._load.world import MIX, MODELS, World
 from geulpi_perf._load.run import LoadPlan, Say, Servers, run
+from geulpi_perf._load.world import MIX, MODELS, World
 
 # Cache off, a hundred users who think for as long as this ask for some 500 answers a second.
 THINK_OFF_S = 0.15
@@ -106,8 +106,16 @@ def _measured(
     if where.start_s is not None:
         section = "Start"
         yield [_at_most(Row(section, "start to ready", "s", 8, where.start_s), 4)], None
-        slowest, took_ms = max(_first_ms(plan, where).items(), key=lambda item: item[1])
-        yield [_at_most(Row(section, f"1st request, {slowest}", "ms", 200, took_ms), 20)], None
+        firsts = _first_ms(plan, where)
+        slowest = max(firsts, key=lambda kind: firsts[kind][0])
+        took_ms, again_ms = firsts[slowest]
+        yield (
+            [
+                _at_most(Row(section, f"1st request, {slowest}", "ms", 200, took_ms), 20),
+                Row(section, f"2nd request, {slowest}", "ms", None, again_ms),
+            ],
+            None,
+        )
     for kind in MODELS:
         load = run(_alone(plan, kind), where, say)
         name = f"{kind}{', first answer' if kind == 'schedule' else ''}"
@@ -182,16 +190,16 @@ def _at_most(row: Row, most: float) -> Row:
     return replace(row, target=f"≤ {most:g} {row.unit}", met=row.ours <= most)
 
 
-def _first_ms(plan: LoadPlan, where: Servers) -> dict[str, float]:
-    """Return what the first question of each kind takes a client that is connected already."""
+def _first_ms(plan: LoadPlan, where: Servers) -> dict[str, tuple[float, float]]:
+    """Return what the first question of each kind takes a new client, and the same one again."""
 
-    async def asked() -> dict[str, float]:
-        async with AsyncGeulpiClient(where.url, timeout_s=plan.timeout_s) as client:
-            took = {}
-            for kind in MODELS:
-                world = World({kind: 1.0}, replace(plan.world, people=1, plan_s=0.01))
-                took[kind] = await _took_ms(client, world)
-            return took
+    async def asked() -> dict[str, tuple[float, float]]:
+        took = {}
+        for kind in MODELS:
+            world = World({kind: 1.0}, replace(plan.world, people=1, plan_s=0.01, changes=0.0))
+            async with AsyncGeulpiClient(where.url, timeout_s=plan.timeout_s) as client:
+                took[kind] = await _took_ms(client, world), await _took_ms(client, world)
+        return took
 
     return uvloop.run(asked())
 
