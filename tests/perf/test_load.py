@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from geulpi_client import AsyncGeulpiClient, Event, GeulpiError, Overloaded, Stats
@@ -283,7 +283,7 @@ def test_a_mix_that_makes_no_sense_is_refused(text: str) -> None:
     [{"users": 0}, {"seconds": 0.0}, {"think_s": -1.0}, {"rate": 0.0}, {"memory_mb": -1},
      {"seconds": math.nan}],
 )  # fmt: skip
-def test_a_load_of_nothing_is_refused(wrong: dict[str, float]) -> None:
+def test_a_load_of_nothing_is_refused(wrong: dict[str, Any]) -> None:
     """Before anything runs."""
     with pytest.raises(UnusableOption):
         replace(SHORT, **wrong)
