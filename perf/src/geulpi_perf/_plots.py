@@ -12,6 +12,7 @@ from statistics import median
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 __all__ = ["Line", "Lines", "bars", "lines", "panels", "save", "svg"]
 
@@ -84,6 +85,7 @@ def _draw(axes: Axes, plot: Lines) -> None:
     if "y" in log:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:,g}")
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
     else:
         axes.set_ylim(bottom=0)
     if plot.ticks:
@@ -150,6 +152,6 @@ def save(figure: Figure, path: Path) -> None:
 
 def _dress(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -128,12 +128,11 @@ def _remarks(result: LoadResult) -> Iterator[str]:
     if result.servers:
         yield "The memory at the start is that after the warm-up."
     cores = result.generator.cores
-    judged = (
-        "it may be what limits the rate, and latencies hold some of its own work"
-        if cores >= BUSY_CORES
-        else "it has room to ask more"
+    limit = ": it may be what limits the rate" if cores >= BUSY_CORES else ""
+    yield (
+        f"The load generator, one process and not counted, took {cores:.2f} of the one core that "
+        f"it can use{limit}."
     )
-    yield f"The load generator, one process and not counted, took {cores:.2f} cores: {judged}."
     if result.cache_errors:
         yield f"{result.cache_errors:,} operations of the cache failed; questions went on."
     for one in (*result.kinds, result.total):
