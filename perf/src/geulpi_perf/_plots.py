@@ -5,19 +5,35 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
-__all__ = ["Line", "bars", "lines", "save", "svg"]
+__all__ = ["Line", "Lines", "bars", "lines", "panels", "save", "svg"]
 
 WIDTH_IN, HEIGHT_IN = 7.4, 3.2  # of one plot
+COLOURS, STYLES = 10, ("-", "--", ":")  # matplotlib has ten colours: then come dashes
 OURS, THEIRS = "#1a7f4b", "#9aa5b1"
 
 Line = tuple[Sequence[float], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A plot of `panels`; the fields are the arguments of `lines`."""
+
+    title: str
+    named: Mapping[str, Line]
+    x: str
+    y: str
+    log: str = ""
+    points: bool = False
+    ticks: Sequence[str] = ()
 
 
 def lines(
@@ -28,6 +44,7 @@ def lines(
     y: str,
     log: str = "",
     points: bool = False,
+    ticks: Sequence[str] = (),
 ) -> Figure:
     """Return a plot with a line for each name; what is not finite is left out.
 
@@ -37,30 +54,47 @@ def lines(
         x, y: what the axes say.
         log: which axes are logarithmic: "", "x", "y" or "xy".
         points: whether each point gets a mark.
+        ticks: what stands at x = 0, 1, 2 …, in place of numbers.
     """
-    figure, axes = _plot(title)
-    for name, (across, up) in named.items():
+    return panels(Lines(title, named, x, y, log, points, ticks))
+
+
+def panels(*plots: Lines) -> Figure:
+    """Return plots one below the other, as one."""
+    figure = Figure((WIDTH_IN, HEIGHT_IN * len(plots)), layout="constrained")
+    for axes, plot in zip(figure.subplots(len(plots), squeeze=False)[:, 0], plots, strict=True):
+        _dress(axes, plot.title)
+        _draw(axes, plot)
+    return figure
+
+
+def _draw(axes: Axes, plot: Lines) -> None:
+    log = plot.log
+    for number, (name, (across, up)) in enumerate(plot.named.items()):
         kept = [
             (a, b)
             for a, b in zip(across, up, strict=True)
             if math.isfinite(a) and math.isfinite(b) and (b > 0 or "y" not in log)
         ]
-        mark = "o" if points or len(kept) == 1 else None
-        axes.plot([a for a, _ in kept], [b for _, b in kept], label=name, marker=mark, ms=3.5)
+        mark = "o" if plot.points or len(kept) == 1 else None
+        axes.plot([a for a, _ in kept], [b for _, b in kept], label=name, marker=mark, ms=3.5,
+            ls=STYLES[number // COLOURS % len(STYLES)])  # fmt: skip
     if "x" in log:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:,g}")
     if "y" in log:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:,g}")
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
     else:
         axes.set_ylim(bottom=0)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    if plot.ticks:
+        axes.set_xticks(range(len(plot.ticks)), plot.ticks)
+    axes.set_xlabel(plot.x)
+    axes.set_ylabel(plot.y)
     axes.grid(color="#e4e4e4")
-    if len(named) > 1:
+    if len(plot.named) > 1:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
-    return figure
 
 
 def bars(
@@ -80,7 +114,9 @@ def bars(
         ours: the bar that has a colour.
         x: what the axis says.
     """
-    figure, axes = _plot(title, height=0.9 + 0.42 * len(values))
+    figure = Figure((WIDTH_IN, 0.9 + 0.42 * len(values)), layout="constrained")
+    axes = figure.subplots()
+    _dress(axes, title)
     names = list(values)
     middle = [median(values[name]) for name in names]
     spread = [
@@ -114,11 +150,8 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=144)
 
 
-def _plot(title: str, height: float = HEIGHT_IN) -> tuple[Figure, Axes]:
-    figure = Figure((WIDTH_IN, height), layout="constrained")
-    axes = figure.subplots()
+def _dress(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return figure, axes

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from geulpi_perf._load.cli import load
+
 if TYPE_CHECKING:
     from geulpi_perf._bench import Target
 
-__all__ = ["bench"]
+__all__ = ["bench", "load"]
 
 
 class Protocol(StrEnum):

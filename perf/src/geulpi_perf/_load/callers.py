@@ -56,8 +56,7 @@ class Caller:
         async with asyncio.TaskGroup() as group:
             while (meant_s := meant_s + self.world.pause_s(1 / per_s)) < end_s:
                 await asyncio.sleep(max(0.0, meant_s - time.perf_counter()))
-                late = time.perf_counter() > meant_s + TIMER_S
-                group.create_task(self.ask(self.world.next(), meant_s if late else None))
+                group.create_task(self.ask(self.world.next(), meant_s))
 
     async def ask(self, question: Question, meant_s: float | None = None) -> float:
         """Ask, write down what became of it, and return the seconds that it took."""
@@ -69,7 +68,9 @@ class Caller:
             calls.errors[type(error).__name__] += 1
             return time.perf_counter() - asked_s
         ended_s = time.perf_counter()
-        calls.meant_s.append(asked_s if meant_s is None else meant_s)
+        if meant_s is None or asked_s <= meant_s + TIMER_S:
+            meant_s = asked_s
+        calls.meant_s.append(meant_s)
         calls.asked_s.append(asked_s)
         calls.ended_s.append(ended_s)
         return ended_s - asked_s

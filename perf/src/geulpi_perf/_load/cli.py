@@ -51,7 +51,9 @@ def load(
         float, typer.Option(help="How often a calendar has changed when it is asked about, 0 to 1.")
     ] = 0.1,
     seed: Annotated[int, typer.Option(help="Of people, titles and questions.")] = 0,
-    html: Annotated[Path | None, typer.Option(help="Write a page with plots there.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="A folder for load.json, .csv, .html and .png.")
+    ] = None,
     model_repository: Annotated[
         Path, typer.Option(help="What a server that is started here serves.")
     ] = Path("model_repository"),
@@ -62,17 +64,18 @@ def load(
     A few users and titles are asked about most of the time (Zipf), and calendars change now and
     then, so that the cache knows some rows and not others.
 
-    Example: geulpi load --users 100 --duration 60 --html load.html
+    Example: geulpi load --users 100 --duration 60 --output results
     """
     import json
+    from urllib.parse import urlsplit
 
     from rich.console import Console
 
     from geulpi_perf._load import report
-    from geulpi_perf._load.machine import machine
-    from geulpi_perf._load.seed import SeedTable, seed_table
+    from geulpi_perf._load.run import LoadPlan, run, servers
+    from geulpi_perf._load.seed import seed_table
     from geulpi_perf._load.world import WorldSettings, parsed_mix
-    from geulpi_perf.load import LoadPlan, run, servers
+    from geulpi_perf._machine import origin
 
     plan = LoadPlan(
         users=users,
@@ -84,7 +87,9 @@ def load(
         cached=not no_cache,
         memory_mb=memory_mb,
     )
-    _check_page(html)
+    if output is not None:
+        _make(output)
+    came_from = origin("geulpi load", secret=urlsplit(cache or "").password)
     console = Console(stderr=True)
     with (
         console.status("starting the servers …" if url is None else f"asking {url} …") as status,
@@ -93,28 +98,25 @@ def load(
         result = (
             seed_table(plan, where, status.update) if preset else run(plan, where, status.update)
         )
-    table = result if isinstance(result, SeedTable) else None
-    results = result.loads if isinstance(result, SeedTable) else (result,)
-    if html is not None:
-        html.write_text(report.page(results, machine(), table), encoding="utf-8")
-        console.print(f"written: {html}")
     if as_json:
-        print(json.dumps(report.as_json(result, machine()), ensure_ascii=False))
-        return
-    out = Console()
-    if table is not None:
-        for shown in report.seed_tables(table):
-            out.print(shown)
-        for remark in table.remarks:
-            out.print(remark, highlight=False)
-        return
-    for one in results:
-        for shown in report.tables(one):
-            out.print(shown)
+        print(json.dumps(report.as_json(result, came_from), ensure_ascii=False))
+    else:
+        out = Console()
+        for shown in report.parts(result):
+            out.print(shown, highlight=False)
+    if output is not None:
+        for path in report.write(output, result, came_from):
+            console.print(f"written: {path}", markup=False)
+    if result.interrupted:
+        raise typer.Exit(130)
 
 
-def _check_page(html: Path | None) -> None:
+def _make(folder: Path) -> None:
+    """Make the folder before anything is measured for it."""
     from geulpi_perf._errors import UnusableOption
 
-    if html is not None and not html.absolute().parent.is_dir():
-        raise UnusableOption("--html", str(html), "a file in a folder that is there")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        expected = f"a folder that can be written to ({error.strerror})"
+        raise UnusableOption("--output", str(folder), expected) from error

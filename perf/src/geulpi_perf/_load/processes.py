@@ -153,6 +153,7 @@ def _name(pid: int) -> str:
     arguments = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
     program = arguments[0].rpartition(b"/")[2].decode(errors="replace").partition(" ")[0]
     if program == "triton_python_backend_stub":
-        instance = next((a for a in reversed(arguments) if re.search(rb"_\d+_\d+$", a)), b"?")
-        return f"stub {instance.decode(errors='replace')}"
+        named = [re.fullmatch(r"(.+)_\d+_(\d+)", a.decode(errors="replace")) for a in arguments]
+        model, instance = next((name.groups() for name in reversed(named) if name), ("?", "0"))
+        return f"stub of {model}" + (f", instance {instance}" if int(instance) else "")
     return program

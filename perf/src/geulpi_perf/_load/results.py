@@ -49,7 +49,10 @@ class Answers:
 
 @dataclass(frozen=True)
 class Process:
-    """Memory (PSS, MB) of a process, and the processor cores that it kept busy on average."""
+    """Memory (PSS, MB) of a process, and the processor cores that it kept busy on average.
+
+    The start is when the measured time began, after the warm-up.
+    """
 
     name: str
     start_mb: float
@@ -63,7 +66,7 @@ class Timeline:
     """The load over time; a column for each moment, in seconds since its begin.
 
     `latency_ms` holds the p50 and p99 of the calls answered in each second, nan where there were
-    none.
+    none. `pss_mb` is of the servers, `cores` of the load generator, too.
     """
 
     seconds: Sequence[float] = ()
@@ -82,10 +85,12 @@ class LoadResult:
         title: what was asked for, in words.
         seconds: that were measured, until the last answer.
         total, kinds: of all calls, and by kind.
-        servers: PSS of server, stubs and Valkey together; None where they are elsewhere.
-        processes: of the servers on this machine, and the load generator.
+        servers: Triton, its stubs and Valkey together; None where they are elsewhere.
+        processes: of the servers on this machine, one by one.
+        generator: the process that asks; not counted among the servers.
         cache_errors: failed operations of the cache.
         distribution: by kind, the latency in ms of each of `QUANTILES`.
+        interrupted: Ctrl-C came before the time was over.
     """
 
     title: str
@@ -94,9 +99,11 @@ class LoadResult:
     kinds: tuple[Answers, ...]
     servers: Process | None
     processes: tuple[Process, ...]
+    generator: Process
     cache_errors: int
     timeline: Timeline
     distribution: Mapping[str, Sequence[float]]
+    interrupted: bool = False
 
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -122,14 +129,16 @@ def summed_up(
         for kind, one in calls.items()
     )
     total = _answers("all", everything, seconds, _hit_rate(stats, [MODELS[kind] for kind in calls]))
-    found, servers = _processes(samples)
+    found = _processes(samples)
+    servers = tuple(process for process in found if process.name != GENERATOR)
     return LoadResult(
         title,
         seconds,
         total,
         kinds,
+        _together(servers, samples) if servers else None,
         servers,
-        found,
+        next(process for process in found if process.name == GENERATOR),
         stats.cache_errors,
         _timeline(everything, begin_s, seconds, samples),
         {
@@ -167,7 +176,7 @@ def _hit_rate(stats: Stats, models: Iterable[str]) -> float | None:
     return hits / (hits + misses) if hits + misses else None
 
 
-def _processes(samples: Sequence[Sample]) -> tuple[tuple[Process, ...], Process | None]:
+def _processes(samples: Sequence[Sample]) -> list[Process]:
     first, last = samples[0], samples[-1]
     seconds = last.at_s - first.at_s
     found = []
@@ -176,24 +185,24 @@ def _processes(samples: Sequence[Sample]) -> tuple[tuple[Process, ...], Process 
         peak = max(sample.uses[name].pss_mb for sample in samples if name in sample.uses)
         cores = (use.cpu_s - earlier.cpu_s) / seconds
         found.append(Process(name, earlier.pss_mb, use.pss_mb, peak, cores))
-    servers = [process for process in found if process.name != GENERATOR]
-    if not servers:
-        return tuple(found), None
+    return found
+
+
+def _together(servers: Sequence[Process], samples: Sequence[Sample]) -> Process:
     together = [
         sum(use.pss_mb for name, use in sample.uses.items() if name != GENERATOR)
         for sample in samples
     ]
     cores = sum(process.cores for process in servers)
-    return tuple(found), Process(
-        "servers together", together[0], together[-1], max(together), cores
-    )
+    return Process("servers together", together[0], together[-1], max(together), cores)
 
 
 def _timeline(calls: Calls, begin_s: float, seconds: float, samples: Sequence[Sample]) -> Timeline:
     ended, took_ms = np.array(calls.ended_s) - begin_s, _latencies(calls)
     whole = max(1, int(seconds))
     of_second = [took_ms[(ended >= second) & (ended < second + 1)] for second in range(whole)]
-    names = list(samples[-1].uses)
+    names = sorted(samples[-1].uses, key=lambda name: -samples[-1].uses[name].pss_mb)
+    servers = [name for name in names if name != GENERATOR]
     pairs = list(pairwise(samples))
     return Timeline(
         [second + 0.5 for second in range(whole)],
@@ -208,7 +217,7 @@ def _timeline(calls: Calls, begin_s: float, seconds: float, samples: Sequence[Sa
         [sample.at_s - begin_s for sample in samples],
         {
             name: [s.uses[name].pss_mb if name in s.uses else float("nan") for s in samples]
-            for name in names
+            for name in servers
         },
         {
             name: [float("nan")] + [_cores(name, before, after) for before, after in pairs]

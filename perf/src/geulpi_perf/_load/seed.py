@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import uvloop
 from geulpi_client import AsyncGeulpiClient
 
 from geulpi_perf._load.results import LoadResult
+from geulpi_perf._load.run import LoadPlan, Say, Servers, run
 from geulpi_perf._load.world import MIX, MODELS, World
-from geulpi_perf.load import LoadPlan, Say, Servers, run
 
 # Cache off, a hundred users who think for as long as this ask for some 500 answers a second.
 THINK_OFF_S = 0.15
@@ -37,6 +37,7 @@ class Row:
     `better` is how many times ours is better, None where there is nothing to compare.
     """
 
+    section: str
     figure: str
     unit: str
     theirs: float | None
@@ -59,7 +60,12 @@ class SeedTable:
 
     rows: tuple[Row, ...]
     loads: tuple[LoadResult, ...]
-    remarks: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it before all was measured."""
+        return any(load.interrupted for load in self.loads)
 
 
 def seed_table(plan: LoadPlan, where: Servers, say: Say = lambda _: None) -> SeedTable:
@@ -67,40 +73,14 @@ def seed_table(plan: LoadPlan, where: Servers, say: Say = lambda _: None) -> See
 
     Rows about the start are there where the servers are ours to start.
     """
-    rows = []
-    if where.start_s is not None:
-        rows.append(_at_most("start to ready", "s", 8, where.start_s, 4))
-        slowest_ms = max(_first_ms(plan, where).values())
-        rows.append(_at_most("first request, slowest model", "ms", 200, slowest_ms, 20))
-    loads = []
-    for kind in MODELS:
-        alone = _alone(plan, kind)
-        loads.append(run(alone, where, say))
-        name = f"one user, {kind}, p50" + (", first answer" if kind == "schedule" else "")
-        ours = loads[-1].total.p50_ms
-        rows.append(_at_most(name, "ms", THEIRS_ONE_MS[kind], ours, AT_MOST_MS[kind]))
-    if where.cache:
-        hit_ms, miss_ms = uvloop.run(_hit_and_miss(plan, where, say))
-        rows += [
-            Row("one user, the mix, cache hit, mean", "ms", 15, hit_ms),
-            Row("one user, the mix, cache miss, mean", "ms", 180, miss_ms),
-        ]
-        on = run(replace(plan, cached=True), where, say)
-        loads.append(on)
-        rows += _users(on, 1000, 45, theirs=True)
-    off = run(replace(plan, cached=False, think_s=max(plan.think_s, THINK_OFF_S)), where, say)
-    loads.append(off)
-    rows += _users(off, 400, 150, theirs=not where.cache)
-    crowd = loads[-2] if where.cache else off
-    if crowd.servers is not None:
-        start, end, peak = crowd.servers.start_mb, crowd.servers.end_mb, crowd.servers.peak_mb
-        rows += [
-            Row("memory at the start, PSS", "MB", 256, start),
-            _at_most("memory after the load, PSS", "MB", 384, end, 384),
-            Row("memory peak, PSS", "MB", 512, peak),
-            Row("memory after the load beside the start", "%", None, (end / start - 1) * 100,
-                "≤ 5 %", end <= 1.05 * start),
-        ]  # fmt: skip
+    rows: list[Row] = []
+    loads: list[LoadResult] = []
+    for made, load in _measured(plan, where, say):
+        rows += made
+        if load is not None:
+            loads.append(load)
+            if load.interrupted:
+                break
     return SeedTable(
         tuple(rows),
         tuple(loads),
@@ -108,11 +88,73 @@ def seed_table(plan: LoadPlan, where: Servers, say: Say = lambda _: None) -> See
             (
                 f"45 requests/s of 100 users at 120 ms mean that theirs thought for "
                 f"{THEIR_THINK_S:.1f} s between calls; ours think for {plan.think_s * 1000:g} ms "
-                f"(cache off: {max(plan.think_s, THINK_OFF_S) * 1000:g} ms), and so ask more."
+                f"(cache off: {_slower(plan).think_s * 1000:g} ms), and so ask more."
             ),
             "Theirs are figures as they were reported, of another machine.",
+            (
+                "Memory is that of the servers with the cache on: at the start, after the warm-up; "
+                "at the end; and the most that a look showed."
+            ),
         ),
     )
+
+
+def _measured(
+    plan: LoadPlan, where: Servers, say: Say
+) -> Iterator[tuple[list[Row], LoadResult | None]]:
+    """Yield the rows of each measurement, and the load that they come from, if one was made."""
+    if where.start_s is not None:
+        section = "Start"
+        yield [_at_most(Row(section, "start to ready", "s", 8, where.start_s), 4)], None
+        firsts = _first_ms(plan, where)
+        slowest = max(firsts, key=lambda kind: firsts[kind][0])
+        took_ms, again_ms = firsts[slowest]
+        yield (
+            [
+                _at_most(Row(section, f"1st request, {slowest}", "ms", 200, took_ms), 20),
+                Row(section, f"2nd request, {slowest}", "ms", None, again_ms),
+            ],
+            None,
+        )
+    for kind in MODELS:
+        load = run(_alone(plan, kind), where, say)
+        name = f"{kind}{', first answer' if kind == 'schedule' else ''}"
+        ours, theirs = load.total.p50_ms, THEIRS_ONE_MS[kind]
+        section = "One user, no cache, p50"
+        yield [_at_most(Row(section, name, "ms", theirs, ours), AT_MOST_MS[kind])], load
+    if where.cache:
+        hit_ms, miss_ms = uvloop.run(_hit_and_miss(plan, where, say))
+        section = "One user, the mix, mean"
+        yield (
+            [
+                Row(section, "cache hit", "ms", 15, hit_ms),
+                Row(section, "cache miss", "ms", 180, miss_ms),
+            ],
+            None,
+        )
+        load = run(replace(plan, cached=True), where, say)
+        yield [*_users(load, 1000, 45, theirs=True), *_memory(load)], load
+    load = run(replace(_slower(plan), cached=False), where, say)
+    memory = [] if where.cache else _memory(load)
+    yield [*_users(load, 400, 150, theirs=not where.cache), *memory], load
+
+
+def _slower(plan: LoadPlan) -> LoadPlan:
+    return replace(plan, think_s=max(plan.think_s, THINK_OFF_S))
+
+
+def _memory(load: LoadResult) -> list[Row]:
+    if load.servers is None:
+        return []
+    section = "Memory (PSS), all servers"
+    start, end, peak = load.servers.start_mb, load.servers.end_mb, load.servers.peak_mb
+    return [
+        Row(section, "at the start", "MB", 256, start),
+        _at_most(Row(section, "after the load", "MB", 384, end), 384),
+        Row(section, "peak", "MB", 512, peak),
+        Row(section, "growth under load", "%", None, (end / start - 1) * 100,
+            "≤ 5 %", end <= 1.05 * start),
+    ]  # fmt: skip
 
 
 def _alone(plan: LoadPlan, kind: str) -> LoadPlan:
@@ -130,35 +172,34 @@ def _users(load: LoadResult, per_s: float, p99_ms: float, *, theirs: bool) -> li
     total, what = load.total, load.title
     their: Callable[[float], float | None] = lambda value: value if theirs else None  # noqa: E731
     rows = [
-        Row(f"{what}: requests/s", "/s", their(45), total.per_s, f"≥ {per_s:,.0f} /s",
+        Row(what, "requests/s", "/s", their(45), total.per_s, f"≥ {per_s:,.0f} /s",
             total.per_s >= per_s, more_is_better=True),
-        Row(f"{what}: mean", "ms", their(120), total.mean_ms),
-        Row(f"{what}: p95", "ms", their(280), total.p95_ms),
-        _at_most(f"{what}: p99", "ms", their(450), total.p99_ms, p99_ms),
-        Row(f"{what}: errors", "%", their(0.1), total.error_rate * 100, "none",
-            not total.errors),
+        Row(what, "mean", "ms", their(120), total.mean_ms),
+        Row(what, "p95", "ms", their(280), total.p95_ms),
+        _at_most(Row(what, "p99", "ms", their(450), total.p99_ms), p99_ms),
+        Row(what, "errors", "%", their(0.1), total.error_rate * 100, "none", not total.errors),
     ]  # fmt: skip
     if total.hit_rate is not None:
         rows.append(
-            Row(f"{what}: hit rate", "%", their(72), total.hit_rate * 100, more_is_better=True)
+            Row(what, "cache hits", "%", their(72), total.hit_rate * 100, more_is_better=True)
         )
     return rows
 
 
-def _at_most(figure: str, unit: str, theirs: float | None, ours: float, most: float) -> Row:
-    return Row(figure, unit, theirs, ours, f"≤ {most:g} {unit}", ours <= most)
+def _at_most(row: Row, most: float) -> Row:
+    return replace(row, target=f"≤ {most:g} {row.unit}", met=row.ours <= most)
 
 
-def _first_ms(plan: LoadPlan, where: Servers) -> dict[str, float]:
-    """Return what the first question of each kind takes a client that is connected already."""
+def _first_ms(plan: LoadPlan, where: Servers) -> dict[str, tuple[float, float]]:
+    """Return what the first question of each kind takes a new client, and the same one again."""
 
-    async def asked() -> dict[str, float]:
-        async with AsyncGeulpiClient(where.url, timeout_s=plan.timeout_s) as client:
-            took = {}
-            for kind in MODELS:
-                world = World({kind: 1.0}, replace(plan.world, people=1, plan_s=0.01))
-                took[kind] = await _took_ms(client, world)
-            return took
+    async def asked() -> dict[str, tuple[float, float]]:
+        took = {}
+        for kind in MODELS:
+            world = World({kind: 1.0}, replace(plan.world, people=1, plan_s=0.01, changes=0.0))
+            async with AsyncGeulpiClient(where.url, timeout_s=plan.timeout_s) as client:
+                took[kind] = await _took_ms(client, world), await _took_ms(client, world)
+        return took
 
     return uvloop.run(asked())
 

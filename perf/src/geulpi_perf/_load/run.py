@@ -1,10 +1,4 @@
-"""Load on the calendar models through the client, as users make it.
-
-    python -m geulpi_perf.load [--users 100] [--duration 60] [--rate N] [--preset seed] [--json]
-
-Users ask, wait and think (closed loop), or questions come at a rate, whatever became of the others
-(open loop). `run` makes one load; `seed_table` those that the service before was reported by.
-"""
+"""A load on the calendar models through the client: servers, warm-up, and the measured time."""
 
 from __future__ import annotations
 
@@ -27,7 +21,7 @@ from geulpi_perf._load.processes import Sampler
 from geulpi_perf._load.results import LoadResult, summed_up
 from geulpi_perf._load.world import MIX, World, WorldSettings
 
-__all__ = ["LoadPlan", "LoadResult", "Servers", "run", "servers"]
+__all__ = ["LoadPlan", "Say", "Servers", "run", "servers"]
 
 Say = Callable[[str], None]
 TICK_S = 0.25
@@ -128,7 +122,10 @@ def servers(
 def run(plan: LoadPlan, where: Servers, say: Say = lambda _: None) -> LoadResult:
     """Make a load, and return what it came to.
 
+    Ctrl-C after the warm-up ends the load: the result is of the time until then, and says so.
+
     Raises:
+        KeyboardInterrupt: Ctrl-C before anything was measured.
         GeulpiError: already the first question of a kind failed: nothing was measured.
     """
     plan = replace(plan, cached=plan.cached and bool(where.cache))
@@ -150,30 +147,31 @@ async def _load(plan: LoadPlan, where: Servers, world: World, say: Say) -> LoadR
     async with _client(plan, where) as client:
         if plan.warm_up_s:
             say(f"warming up: {plan} …")
-            await _asked(plan, client, world, plan.warm_up_s)
+            thrown_away = {kind: Calls() for kind in plan.mix}
+            await _ask(plan, Caller(client, world, thrown_away), plan.warm_up_s)
     async with _client(plan, where) as client:
         say(f"{plan} …")
         with sampler:
-            begin_s = time.perf_counter()
+            calls = {kind: Calls() for kind in plan.mix}
+            begin_s, interrupted = time.perf_counter(), False
             ticker = asyncio.create_task(_tick(plan, begin_s, say))
             try:
-                calls = await _asked(plan, client, world, plan.seconds)
+                await _ask(plan, Caller(client, world, calls), plan.seconds)
+            except asyncio.CancelledError:  # Ctrl-C
+                interrupted = True
             finally:
                 ticker.cancel()
             end_s = time.perf_counter()
         stats = client.stats()
-    return summed_up(str(plan), calls, (begin_s, end_s), stats, sampler.samples)
+    result = summed_up(str(plan), calls, (begin_s, end_s), stats, sampler.samples)
+    return replace(result, interrupted=interrupted)
 
 
-async def _asked(
-    plan: LoadPlan, client: AsyncGeulpiClient, world: World, seconds: float
-) -> dict[str, Calls]:
-    caller = Caller(client, world, {kind: Calls() for kind in plan.mix})
+async def _ask(plan: LoadPlan, caller: Caller, seconds: float) -> None:
     if plan.rate is None:
         await caller.closed_loop(plan.users, plan.think_s, seconds)
     else:
         await caller.open_loop(plan.rate, seconds)
-    return caller.calls
 
 
 def _client(plan: LoadPlan, where: Servers) -> AsyncGeulpiClient:
@@ -207,20 +205,3 @@ def _check_cache(url: str | None) -> None:
             "with a cache", str(error), "start Redis or Valkey (geulpi serve does), or leave "
             "--cache out"
         ) from error  # fmt: skip
-
-
-if __name__ == "__main__":
-    import sys
-
-    import typer
-    from geulpi_client import GeulpiError
-    from geulpi_server import ServerError
-
-    from geulpi_perf._errors import PerfError
-    from geulpi_perf._load.cli import load
-
-    try:
-        typer.run(load)
-    except (GeulpiError, PerfError, ServerError) as error:
-        print(f"load: {error}", file=sys.stderr)
-        sys.exit(getattr(error, "exit_code", 1))
