@@ -25,7 +25,8 @@ MAY_IMPORT = {
 ROOMS = sorted(MAY_IMPORT)
 COMMANDS = [
     ["serve"], ["status"], ["classify"], ["convert"], ["describe"], ["verify"],
-    ["build"], ["quality"], ["analyze"], ["bench"],
+    ["build"], ["quality"], ["analyze"], ["bench"], ["tune"], ["load"],
+    ["compare"],
     ["cache", "stats"], ["cache", "invalidate"],
 ]  # fmt: skip
 

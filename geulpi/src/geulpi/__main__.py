@@ -16,7 +16,7 @@ from geulpi_conversion.cli import convert, describe
 from geulpi_models import ModelError
 from geulpi_models.cli import build, quality
 from geulpi_perf import PerfError
-from geulpi_perf.cli import bench
+from geulpi_perf.cli import bench, compare, load, tune
 from geulpi_server import ServerError
 from geulpi_server.cli import serve
 
@@ -30,7 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a bug shows Python's own traceback, once, unadorned
     add_completion=False,
 )
-for command in (serve, status, classify, convert, describe, verify, build, quality, analyze, bench):
+for command in (
+    serve, status, classify, convert, describe, verify, build, quality, analyze,
+    bench, tune, load, compare,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(cache, name="cache")
 
