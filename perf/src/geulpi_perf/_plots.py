@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["Line", "bars", "lines", "save", "svg"]
+__all__ = ["Line", "bars", "lines", "save", "stacked", "svg"]
 
 WIDTH_IN, HEIGHT_IN = 7.4, 3.2  # of one plot
 OURS, THEIRS = "#1a7f4b", "#9aa5b1"
@@ -39,27 +39,30 @@ def lines(
         points: whether each point gets a mark.
     """
     figure, axes = _plot(title)
-    for name, (across, up) in named.items():
-        kept = [
-            (a, b)
-            for a, b in zip(across, up, strict=True)
-            if math.isfinite(a) and math.isfinite(b) and (b > 0 or "y" not in log)
-        ]
-        mark = "o" if points or len(kept) == 1 else None
-        axes.plot([a for a, _ in kept], [b for _, b in kept], label=name, marker=mark, ms=3.5)
-    if "x" in log:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:,g}")
-    if "y" in log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:,g}")
-    else:
-        axes.set_ylim(bottom=0)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(color="#e4e4e4")
-    if len(named) > 1:
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    _draw(axes, named, x=x, y=y, log=log, points=points)
+    return figure
+
+
+def stacked(
+    title: str,
+    panels: Mapping[str, Mapping[str, Line]],
+    *,
+    x: str,
+    log: str = "",
+    points: bool = False,
+) -> Figure:
+    """Return plots one below the other, of the same names over the same x, in one figure.
+
+    Args:
+        title: above them.
+        panels: lines, as `lines` takes them, by what their y axis says.
+        x, log, points: as for `lines`, of every plot.
+    """
+    figure = Figure((WIDTH_IN, HEIGHT_IN * len(panels)), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    for place, (y, named) in enumerate(panels.items()):
+        axes = _bare(figure.add_subplot(len(panels), 1, place + 1))
+        _draw(axes, named, x=x, y=y, log=log, points=points)
     return figure
 
 
@@ -114,11 +117,39 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=144)
 
 
+def _draw(axes: Axes, named: Mapping[str, Line], *, x: str, y: str, log: str, points: bool) -> None:
+    for name, (across, up) in named.items():
+        kept = [
+            (a, b)
+            for a, b in zip(across, up, strict=True)
+            if math.isfinite(a) and math.isfinite(b) and (b > 0 or "y" not in log)
+        ]
+        mark = "o" if points or len(kept) == 1 else None
+        axes.plot([a for a, _ in kept], [b for _, b in kept], label=name, marker=mark, ms=3.5)
+    if "x" in log:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:,g}")
+    if "y" in log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:,g}")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(color="#e4e4e4")
+    if len(named) > 1:
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+
+
 def _plot(title: str, height: float = HEIGHT_IN) -> tuple[Figure, Axes]:
     figure = Figure((WIDTH_IN, height), layout="constrained")
-    axes = figure.subplots()
+    axes = _bare(figure.subplots())
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    return figure, axes
+
+
+def _bare(axes: Axes) -> Axes:
     axes.tick_params(labelsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return figure, axes
+    return axes

@@ -1,0 +1,91 @@
+"""The files of a sweep: JSON, CSV, a page with plots and a PNG."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from geulpi_perf._bench.measure import Measured
+from geulpi_perf._bench.report import document, of_rates, steps_table, table
+from geulpi_perf._bench.sweep import Sweep
+from geulpi_perf._errors import UnusableOption
+from geulpi_perf._machine import Origin
+from geulpi_perf._pages import Part, page
+from geulpi_perf._plots import lines, save, stacked
+
+__all__ = ["prepare", "write"]
+
+Value = Callable[[Measured], float]
+
+_PLOTS: Mapping[str, tuple[str, Value]] = {
+    "Throughput": ("requests/s", lambda row: row.requests_per_s),
+    "Median latency": ("p50, ms", lambda row: row.p50_us / 1000),
+    "99 % of the answers": ("p99, ms", lambda row: row.p99_us / 1000),
+    "Rows that the server executed together": ("rows a batch", lambda row: row.rows_per_execution),
+}
+_IN_THE_PNG = ("Throughput", "99 % of the answers")
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder of the results, before anything is measured for it.
+
+    Raises:
+        UnusableOption: that can't be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        wanted = f"a folder that can be made and written to ({error.strerror})"
+        raise UnusableOption("--output", str(folder), wanted) from error
+
+
+def write(folder: Path, model: str, done: Sweep, made: Origin) -> list[Path]:
+    """Write MODEL.json, MODEL.csv, MODEL.html and MODEL.png, and return their paths.
+
+    Raises:
+        UnusableOption: a file can't be written.
+    """
+    rows, load = done.rows, "requests/s asked for" if of_rates(done.rows) else "requests in flight"
+    plots = {title: (y, _lines(rows, value)) for title, (y, value) in _PLOTS.items()}
+    steps = steps_table(rows)
+    left = [f"Left out: {error}" for error in done.left_out]
+    if done.ended_by is not None:
+        left.append(f"Not measured to the end: {str(done.ended_by) or 'Ctrl-C'}")
+    json_file, csv_file, html_file, png_file = (
+        folder / f"{model}.{ending}" for ending in ("json", "csv", "html", "png")
+    )
+    whole = document(model, done, made)
+    try:
+        text = json.dumps(whole, indent=2, ensure_ascii=False)
+        json_file.write_text(text + "\n", encoding="utf-8")
+        with csv_file.open("w", newline="", encoding="utf-8") as file:
+            flat = [{k: v for k, v in row.items() if k != "parts"} for row in whole["rows"]]
+            writer = csv.DictWriter(file, list(flat[0]))
+            writer.writeheader()
+            writer.writerows(flat)
+        parts: list[Part] = [
+            table(model, rows),
+            *left,
+            *(
+                lines(title, named, x=load, y=y, log="x", points=True)
+                for title, (y, named) in plots.items()
+            ),
+            *([steps] if steps else []),
+        ]
+        html_file.write_text(page(f"geulpi bench {model}", made, parts), encoding="utf-8")
+        panels = dict(plots[title] for title in _IN_THE_PNG)
+        save(stacked(model, panels, x=load, log="x", points=True), png_file)
+    except OSError as error:
+        raise UnusableOption("--output", str(folder), f"room for files ({error})") from error
+    return [json_file, csv_file, html_file, png_file]
+
+
+def _lines(rows: Sequence[Measured], value: Value) -> dict[str, tuple[list[float], list[float]]]:
+    ways = list(dict.fromkeys(row.way for row in rows))
+    by_way = {way: [row for row in rows if row.way == way] for way in ways}
+    return {
+        way: ([row.load for row in some], [value(row) for row in some])
+        for way, some in by_way.items()
+    }
