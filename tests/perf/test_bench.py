@@ -66,6 +66,7 @@ def test_wrks_report_is_read() -> None:
 def test_input_data_is_the_models_own_sample(root: Path, tmp_path: Path) -> None:
     """The committed classifier's warm-up row, as perf_analyzer takes it; None where none is."""
     data = input_data(root / "model_repository" / "event_classifier")
+    assert data is not None
     (row,) = data["data"]
     assert set(row) == {"title", "weekday", "hour", "duration_minutes"}
     assert isinstance(row["title"][0], str)
@@ -100,6 +101,8 @@ def test_a_measurement_of_nothing_is_refused(
         (["m", "--protocol", "smtp"], 2, "smtp"),
         (["m", "--seconds", "nan"], 2, "--seconds"),
         (["m", "--url", "localhost"], 2, "host:port"),
+        (["m", "--url", "localhost:80010"], 2, "host:port"),
+        (["m", "--url", "nowhere.invalid:8001"], 1, "start the server"),
         (["m", "--url", ""], 2, "host:port"),
         (["m", "--url", "a:1,b:2"], 2, "one host:port"),
         (["m", "--output", "/dev/null/here"], 2, "--output"),
@@ -231,7 +234,7 @@ def test_a_request_rate_and_rows_of_a_file(server: EmbeddedTriton, tmp_path: Pat
         (["sum", "--protocol", "both"], 2, "comma"),
         (["sum", "--body", "json"], 2, "--protocol http"),
         (["sum", "--rows", "0"], 2, "--rows"),
-        (["sum", "--rows", "1000"], 1, "batch"),
+        (["sum", "--rows", "1000"], 1, "--rows"),
         (["sum", "--concurrency", "8:1"], 2, "doubling"),
         (["sum", "--request-rate", "0"], 2, "--request-rate"),
     ],
@@ -276,7 +279,7 @@ def test_a_port_of_something_else(
     theirs = server.http_url.removeprefix("http://") if protocol == "grpc" else server.grpc_url
     for place in (theirs, valkey.url.removeprefix("redis://").split("/")[0], website):
         done = geulpi_bench("sum", "--protocol", protocol, "--url", place)
-        assert_explained(done, 1, place, "--url")
+        assert_explained(done, 1, place, "name the port of --protocol")
 
 
 @pytest.fixture

@@ -131,9 +131,9 @@ def _draw(axes: Axes, named: Mapping[str, Line], *, x: str, y: str, log: str, po
         axes.xaxis.set_major_formatter("{x:,g}")
     if "y" in log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:,g}")
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.06 * axes.dataLim.ymax if axes.dataLim.ymax > 0 else None)
+    axes.yaxis.set_major_formatter("{x:,g}")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(color="#e4e4e4")

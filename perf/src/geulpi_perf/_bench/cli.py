@@ -116,8 +116,8 @@ def bench(
         console.print(report.table(name, done.rows))
         if steps := report.steps_table(done.rows):
             console.print(steps)
-    for left_out in done.left_out:
-        err.print(f"Left out: {left_out}", style="yellow", markup=False)
+    for line in report.left_out(done):
+        err.print(line, style="yellow", markup=False)
     if output:
         for path in files.write(output, name, done, made):
             err.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from geulpi_perf._bench.measure import Measured
-from geulpi_perf._bench.report import document, of_rates, steps_table, table
+from geulpi_perf._bench.report import document, left_out, of_rates, steps_table, table, title
 from geulpi_perf._bench.sweep import Sweep
 from geulpi_perf._errors import UnusableOption
 from geulpi_perf._machine import Origin
@@ -22,10 +22,10 @@ Value = Callable[[Measured], float]
 _PLOTS: Mapping[str, tuple[str, Value]] = {
     "Throughput": ("requests/s", lambda row: row.requests_per_s),
     "Median latency": ("p50, ms", lambda row: row.p50_us / 1000),
-    "99 % of the answers": ("p99, ms", lambda row: row.p99_us / 1000),
-    "Rows that the server executed together": ("rows a batch", lambda row: row.rows_per_execution),
+    "p99 latency": ("p99, ms", lambda row: row.p99_us / 1000),
+    "Rows that the server ran together": ("rows a batch", lambda row: row.rows_per_execution),
 }
-_IN_THE_PNG = ("Throughput", "99 % of the answers")
+_IN_THE_PNG = ("Throughput", "p99 latency")
 
 
 def prepare(folder: Path) -> None:
@@ -47,10 +47,11 @@ def write(folder: Path, model: str, done: Sweep, made: Origin) -> list[Path]:
     Raises:
         UnusableOption: a file can't be written.
     """
-    rows, load = done.rows, "requests/s asked for" if of_rates(done.rows) else "requests in flight"
-    plots = {title: (y, _lines(rows, value)) for title, (y, value) in _PLOTS.items()}
+    rows = done.rows
+    load, log = ("requests/s asked for", "") if of_rates(rows) else ("requests in flight", "x")
+    plots = {name: (y, _lines(rows, value)) for name, (y, value) in _PLOTS.items()}
     steps = steps_table(rows)
-    left = [f"Left out: {error}" for error in done.left_out]
+    left = left_out(done)
     if done.ended_by is not None:
         left.append(f"Not measured to the end: {str(done.ended_by) or 'Ctrl-C'}")
     json_file, csv_file, html_file, png_file = (
@@ -69,14 +70,14 @@ def write(folder: Path, model: str, done: Sweep, made: Origin) -> list[Path]:
             table(model, rows),
             *left,
             *(
-                lines(title, named, x=load, y=y, log="x", points=True)
-                for title, (y, named) in plots.items()
+                lines(what, named, x=load, y=y, log=log, points=True)
+                for what, (y, named) in plots.items()
             ),
             *([steps] if steps else []),
         ]
         html_file.write_text(page(f"geulpi bench {model}", made, parts), encoding="utf-8")
-        panels = dict(plots[title] for title in _IN_THE_PNG)
-        save(stacked(model, panels, x=load, log="x", points=True), png_file)
+        panels = dict(plots[name] for name in _IN_THE_PNG)
+        save(stacked(f"{model}: {title(rows)}", panels, x=load, log=log, points=True), png_file)
     except OSError as error:
         raise UnusableOption("--output", str(folder), f"room for files ({error})") from error
     return [json_file, csv_file, html_file, png_file]

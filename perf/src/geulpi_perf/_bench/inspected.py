@@ -23,8 +23,22 @@ TIMEOUT_S = 10
 NOT_TRITON = "this port is not Triton's"
 _COMPUTE = ("compute_input", "compute_infer", "compute_output")
 _EXPECTED = {"config": {"name"}, "stats": {"model_stats"}, "server": {"version"}}
-_ANOTHER_PORT = (NOT_TRITON, "http1.x server", "BadStatusLine")
 _NO_PROXY = build_opener(ProxyHandler({}))  # perf_analyzer goes to the server itself, so do we
+_START = "start the server (geulpi serve), or name its address with --url"
+# The first whose words are in an error; those of perf_analyzer and Triton, where they are not ours.
+_REMEDIES = (
+    (("restricted",),
+     "give the server's control key by --control-key (`geulpi serve` prints it)"),
+    ((NOT_TRITON, "Failed parsing HTTP/2", "http1.x", "Socket closed", "closed connection without"),
+     "name the port of --protocol by --url (usually 8001 is gRPC's and 8000 HTTP's), or start the "
+     "server (geulpi serve)"),
+    (("unknown model", "is not found"), "name a model that is served (geulpi status lists them)"),
+    (("batch-size must be",), "ask for fewer rows in each request with --rows"),
+    (("shared memory",),
+     "shared memory needs a server on this machine that shares its /dev/shm; leave it out"),
+    (("connect",), _START),
+    (("had error", "ailed to"), "give rows that the model accepts with --input-data FILE"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,9 +99,10 @@ class Inspected:
         ask = self._ask_grpc if self.target.protocol == "grpc" else self._ask_http
         try:
             said = ask(what, model)
-        except (OSError, ValueError, HTTPException) as error:
-            # An HTTPException is an answer that is not HTTP, such as gRPC's or Redis's.
-            raise self._failed(f"{type(error).__name__}: {error}") from error
+        except OSError as error:
+            raise self._failed(str(getattr(error, "reason", error))) from error
+        except (ValueError, HTTPException) as error:  # no JSON, or no HTTP: gRPC's port, Redis's
+            raise self._failed(f"{NOT_TRITON} ({type(error).__name__})") from error
         if not isinstance(said, dict) or not _EXPECTED[what] <= set(said):
             raise self._failed(f"{NOT_TRITON}: it answered {json.dumps(said)[:200]}")
         return said
@@ -99,8 +114,9 @@ class Inspected:
             with _NO_PROXY.open(request, timeout=TIMEOUT_S) as answer:
                 return json.load(answer)
         except HTTPError as error:
-            said = error.read().decode(errors="replace").strip()
-            if not said.startswith("{"):
+            try:
+                said = str(json.load(error)["error"])
+            except (ValueError, LookupError, TypeError):
                 said = f"{NOT_TRITON}: it answered {error.code} {error.reason}"
             raise self._failed(said) from error
 
@@ -142,17 +158,7 @@ def since(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> dict[str
 
 def remedy(said: str) -> str:
     """Return what to do about a failure."""
-    if "restricted" in said:
-        return "give the server's control key by --control-key (`geulpi serve` prints it)"
-    if any(sign in said for sign in _ANOTHER_PORT):
-        return "name the port of the protocol by --url (usually gRPC's is 8001, HTTP's 8000)"
-    if "unknown model" in said or "not found" in said:
-        return "name a model that is served (geulpi status lists them)"
-    if "shared memory" in said:
-        return "shared memory needs a server on this machine that shares its /dev/shm; leave it out"
-    if "had error" in said or ("ailed to" in said and "connect" not in said):
-        return "give rows that the model accepts with --input-data FILE"
-    return "start the server (geulpi serve), or name its address with --url"
+    return next((do for signs, do in _REMEDIES if any(sign in said for sign in signs)), _START)
 
 
 def _counted(said: Mapping[str, Any]) -> Counts:

@@ -147,7 +147,7 @@ def measure(
         before = inspected.counts()
         done = tool.run(*arguments)
         said = done.stderr or done.stdout
-        what = f"'{asked.model}' at {target.url}"
+        what = f"'{asked.model}' at {target.url} by {target.way}"
         if "Failed to obtain stable measurement" in said + done.stdout:
             raise Unstable(what, concurrency, request_rate)
         if done.returncode or not report.exists():

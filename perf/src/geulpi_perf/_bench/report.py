@@ -7,29 +7,30 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from geulpi_perf._bench.measure import Measured
 from geulpi_perf._bench.sweep import Sweep
 from geulpi_perf._machine import Origin
 
-__all__ = ["document", "of_rates", "steps_table", "table"]
+__all__ = ["document", "left_out", "of_rates", "steps_table", "table", "title"]
 
 
 def table(model: str, rows: Sequence[Measured]) -> Table:
-    """Return the sweep as a table."""
-    one, source = rows[0].rows_per_request, rows[0].rows_from
-    shown = Table(
-        "way", "asked" if of_rates(rows) else "load", "req/s", "p50", "p90", "p95", "p99",
-        "queue", "compute", "batch",
-        title=f"{model}: {'one row' if one == 1 else f'{one} rows'} a request ({source}), ms",
+    """Return the sweep as a table; "late" is the share of a rate's requests that left too late."""
+    late = any(row.delayed_percent for row in rows)
+    shown = _table(
+        f"{model}: {title(rows)}, ms",
+        "way", "asked" if of_rates(rows) else "load", "req/s", *(["late"] if late else []),
+        "p50", "p90", "p95", "p99", "queue", "compute", "batch",
     )  # fmt: skip
     for row in rows:
         times = (row.p50_us, row.p90_us, row.p95_us, row.p99_us, row.queue_us, row.compute_us)
-        late = f" ({row.delayed_percent:.0f} % late)" if row.delayed_percent else ""
         batch = "–" if math.isnan(row.rows_per_execution) else f"{row.rows_per_execution:.1f}"
         shown.add_row(
-            row.way, f"{row.load:g}", f"{row.requests_per_s:,.0f}{late}",
+            row.way, f"{row.load:g}", f"{row.requests_per_s:,.0f}",
+            *([f"{row.delayed_percent:.0f} %"] if late else []),
             *(f"{time_us / 1000:.2f}" for time_us in times), batch,
         )  # fmt: skip
     return shown
@@ -39,8 +40,8 @@ def steps_table(rows: Sequence[Measured]) -> Table | None:
     """Return what each step of an ensemble took; None where there is but one model."""
     if all(len(row.parts) < 2 for row in rows):
         return None
-    shown = Table(
-        "way", "load", "step", "queue ms", "compute ms", "rows a batch", title="steps, a request"
+    shown = _table(
+        "steps, a request", "way", "load", "step", "queue ms", "compute ms", "rows a batch"
     )
     for row in rows:
         for part in row.parts:
@@ -63,9 +64,36 @@ def document(model: str, done: Sweep, made: Origin) -> dict[str, Any]:
     }
 
 
+def left_out(done: Sweep) -> list[str]:
+    """Return a sentence for each load that is left out, and then each remedy once."""
+    said = [str(error).partition("\nRemedy: ") for error in done.left_out]
+    remedies = dict.fromkeys(remedy for _, _, remedy in said)
+    return [f"Left out: {what}." for what, _, _ in said] + [f"Remedy: {one}" for one in remedies]
+
+
+def title(rows: Sequence[Measured]) -> str:
+    """Return what each request carried."""
+    one, source = rows[0].rows_per_request, rows[0].rows_from
+    return f"{'one row' if one == 1 else f'{one} rows'} a request ({source})"
+
+
 def of_rates(rows: Sequence[Measured]) -> bool:
     """Say whether rates were asked for, not concurrencies."""
     return any(row.request_rate is not None for row in rows)
+
+
+def _table(above: str, *head: str) -> Table:
+    shown = Table(
+        title=above,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for name in head:
+        words = name in {"way", "step"}
+        shown.add_column(name, justify="left" if words else "right", no_wrap=True)
+    return shown
 
 
 def _plain(row: Measured) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def targets(
 
 def _header(place: str, control_key: str | None) -> tuple[str, str] | None:
     host, _, port = place.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UnusableOption("--url", place, "host:port")
     if control_key:
         return "geulpi-control-key", control_key
