@@ -23,7 +23,7 @@ from geulpi_perf._bench.rows import input_data, zeros
 from geulpi_perf._bench.sweep import levels
 from geulpi_perf._bench.targets import Body, Protocol, SharedMemory, Target, targets
 from geulpi_perf._errors import BenchFailed, UnusableOption
-from geulpi_perf._perf_analyzer import find_perf_analyzer
+from geulpi_perf._perf_analyzer import SDK_CONTAINER, find_perf_analyzer
 from geulpi_perf._wrk import read_wrk
 from geulpi_server import EmbeddedTriton, EmbeddedValkey
 from geulpi_server._keys import remembered
@@ -325,6 +325,15 @@ def test_a_model_that_refuses_zeros_says_so(triton: EmbeddedTriton, tmp_path: Pa
     assert done.returncode == 1
     assert "calendar is" in done.stderr
     assert "--input-data" in done.stderr
+
+
+def test_the_container_is_the_same_everywhere(root: Path) -> None:
+    """The line in the error, the README and --help; the release is that of docker-compose.yml."""
+    words = SDK_CONTAINER.split()
+    for told in ((root / "perf" / "README.md").read_text(), geulpi_bench("--help").stdout):
+        assert " ".join(words) in " ".join(told.replace("\\", "").split())
+    release = words[words.index("perf_analyzer") - 1].removesuffix("-sdk").partition(":")[2]
+    assert f"TRITON_TAG:-{release}" in (root / "docker-compose.yml").read_text()
 
 
 class Sweeping:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import platformdirs
 
 from geulpi_perf._errors import ToolMissing
 
-__all__ = ["PerfAnalyzer", "find_perf_analyzer"]
+__all__ = ["SDK_CONTAINER", "PerfAnalyzer", "find_perf_analyzer"]
 
 _REQUIREMENTS = Path(__file__).with_name("perf_analyzer.txt")
 _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12.*"}
@@ -62,8 +63,9 @@ class PerfAnalyzer:
             except BaseException:
                 process.send_signal(signal.SIGINT)
                 try:
-                    process.wait(_STOP_S)
-                except subprocess.TimeoutExpired:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(_STOP_S)
+                finally:  # also at a second Ctrl-C
                     process.kill()
                 raise
         return subprocess.CompletedProcess(process.args, process.returncode, said, complained)

@@ -30,8 +30,8 @@ _REMEDIES = (
     (("restricted",),
      "give the server's control key by --control-key (`geulpi serve` prints it)"),
     ((NOT_TRITON, "Failed parsing HTTP/2", "http1.x", "Socket closed", "closed connection without"),
-     "name the port of --protocol by --url (usually 8001 is gRPC's and 8000 HTTP's), or start the "
-     "server (geulpi serve)"),
+     ("name the port of --protocol by --url (usually 8001 is gRPC's and 8000 HTTP's), or start "
+      "the server (geulpi serve)")),
     (("unknown model", "is not found"), "name a model that is served (geulpi status lists them)"),
     (("batch-size must be",), "ask for fewer rows in each request with --rows"),
     (("shared memory",),
