@@ -337,11 +337,15 @@ def test_the_container_is_the_same_everywhere(root: Path) -> None:
 
 
 class Sweeping:
-    """`geulpi bench` in the background, in the middle of its second load."""
+    """`geulpi bench` in the background, in the middle of its last load.
+
+    Three come before it, for a busy machine may measure one or two of them unsteadily.
+    """
 
     def __init__(self, *arguments: str | Path) -> None:
+        loads = ["--concurrency", "1,3,4,2", "--seconds", "0.4"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "geulpi", "bench", *arguments, "--json"],
+            [sys.executable, "-m", "geulpi", "bench", *arguments, *loads, "--json"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.analyzers = self._at_concurrency("2")
@@ -364,35 +368,36 @@ class Sweeping:
         pytest.fail(f"it ended early: {self.process.communicate()}")
 
 
+def assert_kept(printed: dict[str, Any]) -> None:
+    """There are rows of the loads before the last, and none of the last."""
+    measured = {row["concurrency"] for row in printed["rows"]}
+    assert measured
+    assert measured <= {1, 3, 4}
+
+
 def test_an_interrupt_keeps_what_was_measured(server: EmbeddedTriton, tmp_path: Path) -> None:
-    """Ctrl-C: 130, nothing goes on in the background, and the first row is shown and written."""
-    sweeping = Sweeping(
-        "sum", "--url", server.grpc_url, "--concurrency", "1,2", "--seconds", "1",
-        "--output", tmp_path,
-    )  # fmt: skip
+    """Ctrl-C: 130, nothing goes on in the background, and the rows are shown and written."""
+    sweeping = Sweeping("sum", "--url", server.grpc_url, "--output", tmp_path)
     sweeping.process.send_signal(signal.SIGINT)
     code, printed, said = sweeping.end()
     assert code == 130
-    assert [row["concurrency"] for row in printed["rows"]] == [1]
+    assert_kept(printed)
     assert printed["ended_by"] == "Ctrl-C"
-    assert "1 of 2 loads" in said
+    assert f"{len(printed['rows'])} of 4 loads" in said
     assert json.loads((tmp_path / "sum.json").read_text()) == printed
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv", ".html", ".png"}
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_a_server_that_dies_keeps_what_was_measured(hand_made: Path, protocol: str) -> None:
-    """Killed in the middle of the second load: the first is printed, then the error is told."""
+    """Killed in the middle of the last load: the others are printed, then the error is told."""
     with EmbeddedTriton(hand_made) as dying:
         place = dying.grpc_url if protocol == "grpc" else dying.http_url.removeprefix("http://")
-        sweeping = Sweeping(
-            "sum", "--url", place, "--protocol", protocol, "--concurrency", "1,2",
-            "--seconds", "1",
-        )  # fmt: skip
+        sweeping = Sweeping("sum", "--url", place, "--protocol", protocol)
         psutil.Process(dying.pid).kill()
         code, printed, said = sweeping.end()
     assert code == 1
-    assert [row["concurrency"] for row in printed["rows"]] == [1]
+    assert_kept(printed)
     assert place in printed["ended_by"]
     assert "start the server" in said
 
