@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from geulpi_client import GeulpiClient, ModelClient
 from geulpi_conversion import convert, publish
-from geulpi_perf._bench import Target, bench
+from geulpi_perf._bench.measure import Asked, measure
+from geulpi_perf._bench.targets import Target
 from geulpi_perf._errors import BenchFailed
 from geulpi_perf._perf_analyzer import find_perf_analyzer
 from geulpi_server import EmbeddedTriton, EmbeddedValkey
@@ -75,13 +76,11 @@ def test_the_committed_classifier_is_served(triton: EmbeddedTriton) -> None:
 def test_perf_analyzer_measures_a_model(triton: EmbeddedTriton, root: Path, protocol: str) -> None:
     """The real perf_analyzer, with the model's own sample, over both protocols."""
     url = triton.grpc_url if protocol == "grpc" else triton.http_url.removeprefix("http://")
-    measured = bench(
+    measured = measure(
         find_perf_analyzer(),
-        "event_classifier",
+        Asked("event_classifier", 0.5, root / "model_repository"),
         Target(protocol, url, triton.control_header),
         concurrency=2,
-        seconds=0.5,
-        repository=root / "model_repository",
     )
     assert measured.concurrency == 2
     assert measured.requests_per_s > 0
@@ -97,7 +96,7 @@ def test_a_measurement_that_can_not_be_is_explained(triton: EmbeddedTriton, root
         (Target("grpc", triton.grpc_url, None), "fortune_teller", "geulpi status"),
     ):
         with pytest.raises(BenchFailed, match=remedy):
-            bench(tool, model, target, concurrency=1, seconds=0.5, repository=root)
+            measure(tool, Asked(model, 0.5, root), target, concurrency=1)
 
 
 class Served:

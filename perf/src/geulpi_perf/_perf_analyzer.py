@@ -9,34 +9,42 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import platformdirs
 
 from geulpi_perf._errors import ToolMissing
 
-__all__ = ["PerfAnalyzer", "find_perf_analyzer"]
+__all__ = ["SDK_CONTAINER", "PerfAnalyzer", "find_perf_analyzer"]
 
 _REQUIREMENTS = Path(__file__).with_name("perf_analyzer.txt")
 _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12.*"}
 _STOP_S = 5
+_VERSION = "2.50.0"
+SDK_CONTAINER = (
+    "docker run --rm --net=host nvcr.io/nvidia/tritonserver:26.09-py3-sdk "
+    "perf_analyzer -m NAME -i grpc -u localhost:8001 --concurrency-range 1"
+)
 _REMEDY = (
-    "install it and put it on PATH (pip install perf-analyzer, on glibc 2.38 or newer; or use the "
-    "tritonserver SDK container)"
+    "put it on the PATH (pip install perf-analyzer, on glibc 2.38 or newer), or measure with "
+    f"Triton's SDK container:\n  {SDK_CONTAINER}\n  (perf/README.md shows how bench uses it)"
 )
 
 
 @dataclass(frozen=True)
 class PerfAnalyzer:
-    """The program and the environment variables that it runs with."""
+    """The program, its version ("unknown" if it does not tell) and its environment variables."""
 
     path: Path
+    version: str
     environment: dict[str, str] = field(repr=False)
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -55,8 +63,9 @@ class PerfAnalyzer:
             except BaseException:
                 process.send_signal(signal.SIGINT)
                 try:
-                    process.wait(_STOP_S)
-                except subprocess.TimeoutExpired:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(_STOP_S)
+                finally:  # also at a second Ctrl-C
                     process.kill()
                 raise
         return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
@@ -69,19 +78,34 @@ def find_perf_analyzer() -> PerfAnalyzer:
         ToolMissing: it is not here and could not be set up.
     """
     if found := shutil.which("perf_analyzer"):
-        return PerfAnalyzer(Path(found), dict(os.environ))
-    folder = platformdirs.user_cache_path("geulpi") / "perf_analyzer-2.50.0"
-    if not (folder / "bin" / "perf_analyzer").exists():
-        _set_up(folder)
+        tool = PerfAnalyzer(Path(found), "unknown", dict(os.environ))
+        told = re.search(r"Version (\d[\w.]*)", _try(tool))
+        return replace(tool, version=told[1]) if told else tool
+    folder = platformdirs.user_cache_path("geulpi") / f"perf_analyzer-{_VERSION}"
+    program = folder / "bin" / "perf_analyzer"
+    try:
+        if not program.exists():
+            _set_up(folder)
+    except OSError as error:
+        raise ToolMissing("perf_analyzer", str(error), _REMEDY) from error
     libraries = f"{folder / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}".rstrip(":")
-    tool = PerfAnalyzer(
-        folder / "bin" / "perf_analyzer", os.environ | {"LD_LIBRARY_PATH": libraries}
-    )
-    tried = tool.run("--version")
-    if tried.returncode:
+    tool = PerfAnalyzer(program, _VERSION, os.environ | {"LD_LIBRARY_PATH": libraries})
+    try:
+        _try(tool)
+    except ToolMissing:
         shutil.rmtree(folder)
-        raise ToolMissing("perf_analyzer", tried.stderr.strip(), _REMEDY)
+        raise
     return tool
+
+
+def _try(tool: PerfAnalyzer) -> str:
+    try:
+        tried = tool.run("--version")
+    except OSError as error:
+        raise ToolMissing("perf_analyzer", str(error), _REMEDY) from error
+    if tried.returncode:
+        raise ToolMissing("perf_analyzer", f"{tool.path}: {tried.stderr.strip()}", _REMEDY)
+    return tried.stdout
 
 
 def _set_up(folder: Path) -> None:

@@ -84,10 +84,10 @@ def _draw(axes: Axes, plot: Lines) -> None:
         axes.xaxis.set_major_formatter("{x:,g}")
     if "y" in log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:,g}")
         axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.06 * axes.dataLim.ymax if axes.dataLim.ymax > 0 else None)
+    axes.yaxis.set_major_formatter("{x:,g}")
     if plot.ticks:
         axes.set_xticks(range(len(plot.ticks)), plot.ticks)
     axes.set_xlabel(plot.x)

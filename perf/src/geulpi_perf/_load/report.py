@@ -17,7 +17,7 @@ from geulpi_perf._load.results import QUANTILES, Answers, LoadResult, Process
 from geulpi_perf._load.seed import Row, SeedTable
 from geulpi_perf._machine import Origin
 from geulpi_perf._pages import Part, page
-from geulpi_perf._plots import Lines, lines, panels, save
+from geulpi_perf._plots import Lines, panels, save
 
 __all__ = ["as_json", "parts", "write"]
 
@@ -67,7 +67,7 @@ def write(folder: Path, result: LoadResult | SeedTable, origin: Origin) -> list[
         writer.writerows(flat)
     seen: list[Part] = [*parts(result)] if isinstance(result, SeedTable) else []
     for load in loads:
-        seen += [f"# {load.title}", *parts(load), *(lines(**vars(plot)) for plot in _plots(load))]
+        seen += [f"# {load.title}", *parts(load), *(panels(plot) for plot in _plots(load))]
     paths[2].write_text(page("Load on the calendar models", origin, seen), encoding="utf-8")
     shown = max(loads, key=lambda load: (len(load.kinds), load.total.hit_rate is not None))
     latency, *_, memory, _ = _plots(shown)

@@ -3,55 +3,42 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import ProxyHandler, Request, build_opener
 
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from geulpi_perf._bench.targets import Target
 from geulpi_perf._errors import BenchFailed
 
-__all__ = ["Counts", "Inspected", "Target", "remedy", "since"]
+__all__ = ["Counts", "Inspected", "remedy", "since"]
 
 TIMEOUT_S = 10
+NOT_TRITON = "this port is not Triton's"
 _COMPUTE = ("compute_input", "compute_infer", "compute_output")
-
-
-@dataclass(frozen=True)
-class Target:
-    """The server to measure, and how rows travel to it.
-
-    Attributes:
-        protocol: "grpc" or "http".
-        url: `host:port` of that protocol.
-        control_header: what opens the model-config API, which perf_analyzer reads, and that of
-            shared memory.
-        body: "binary", or with HTTP "json".
-        shared_memory: "none" or "system".
-    """
-
-    protocol: str
-    url: str
-    control_header: tuple[str, str] | None
-    body: str = "binary"
-    shared_memory: str = "none"
-
-    @property
-    def way(self) -> str:
-        """How rows travel, in a word or two."""
-        shared = " shm" if self.shared_memory != "none" else ""
-        return f"{self.protocol}{' json' if self.body == 'json' else ''}{shared}"
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What goes with each question about the model."""
-        if self.control_header is None:
-            return {}
-        name, value = self.control_header
-        return {f"{'triton-grpc-protocol-' if self.protocol == 'grpc' else ''}{name}": value}
+_EXPECTED = {"config": {"name"}, "stats": {"model_stats"}, "server": {"version"}}
+_NO_PROXY = build_opener(ProxyHandler({}))  # perf_analyzer goes to the server itself, so do we
+_START = "start the server (geulpi serve), or name its address with --url"
+# The first whose words are in an error; those of perf_analyzer and Triton, where they are not ours.
+_REMEDIES = (
+    (("restricted",),
+     "give the server's control key by --control-key (`geulpi serve` prints it)"),
+    ((NOT_TRITON, "Failed parsing HTTP/2", "http1.x", "Socket closed", "closed connection without"),
+     ("name the port of --protocol by --url (usually 8001 is gRPC's and 8000 HTTP's), or start "
+      "the server (geulpi serve)")),
+    (("unknown model", "is not found"), "name a model that is served (geulpi status lists them)"),
+    (("batch-size must be",), "ask for fewer rows in each request with --rows"),
+    (("shared memory",),
+     "shared memory needs a server on this machine that shares its /dev/shm; leave it out"),
+    (("connect",), _START),
+    (("had error", "ailed to"), "give rows that the model accepts with --input-data FILE"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,6 +84,10 @@ class Inspected:
         """Return what the model's executed parts did until now: itself, or an ensemble's steps."""
         return {leaf: _counted(self._ask("stats", leaf)) for leaf in self.leaves}
 
+    def server_version(self) -> str:
+        """Return the version of Triton."""
+        return str(self._ask("server", self.model).get("version", "unknown"))
+
     def _leaves(self, config: Mapping[str, Any]) -> Iterator[str]:
         steps = config.get("ensemble_scheduling", {}).get("step", [])
         if not steps:
@@ -105,35 +96,39 @@ class Inspected:
             yield from self._leaves(self._ask("config", step["model_name"]))
 
     def _ask(self, what: str, model: str) -> dict[str, Any]:
+        ask = self._ask_grpc if self.target.protocol == "grpc" else self._ask_http
         try:
-            return self._ask_grpc(what, model) if self.target.protocol == "grpc" else (
-                self._ask_http(what, model)
-            )  # fmt: skip
-        except (OSError, ValueError) as error:
-            raise self._failed(str(error)) from error
-
-    def _ask_http(self, what: str, model: str) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"http://{self.target.url}/v2/models/{model}/{what}", headers=self.target.headers
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-                said: dict[str, Any] = json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise self._failed(error.read().decode(errors="replace")) from error
+            said = ask(what, model)
+        except OSError as error:
+            raise self._failed(str(getattr(error, "reason", error))) from error
+        except (ValueError, HTTPException) as error:  # no JSON, or no HTTP: gRPC's port, Redis's
+            raise self._failed(f"{NOT_TRITON} ({type(error).__name__})") from error
+        if not isinstance(said, dict) or not _EXPECTED[what] <= set(said):
+            raise self._failed(f"{NOT_TRITON}: it answered {json.dumps(said)[:200]}")
         return said
 
-    def _ask_grpc(self, what: str, model: str) -> dict[str, Any]:
+    def _ask_http(self, what: str, model: str) -> Any:
+        path = "v2" if what == "server" else f"v2/models/{quote(model, safe='')}/{what}"
+        request = Request(f"http://{self.target.url}/{path}", headers=self.target.headers)
+        try:
+            with _NO_PROXY.open(request, timeout=TIMEOUT_S) as answer:
+                return json.load(answer)
+        except HTTPError as error:
+            try:
+                said = str(json.load(error)["error"])
+            except (ValueError, LookupError, TypeError):
+                said = f"{NOT_TRITON}: it answered {error.code} {error.reason}"
+            raise self._failed(said) from error
+
+    def _ask_grpc(self, what: str, model: str) -> Any:
+        options = {"headers": self.target.headers, "as_json": True, "client_timeout": TIMEOUT_S}
         try:
             with InferenceServerClient(self.target.url) as client:
-                options = {
-                    "headers": self.target.headers, "as_json": True, "client_timeout": TIMEOUT_S,
-                }  # fmt: skip
+                if what == "server":
+                    return client.get_server_metadata(**options)
                 if what == "stats":
-                    said: dict[str, Any] = client.get_inference_statistics(model, **options)
-                    return said
-                config: dict[str, Any] = client.get_model_config(model, **options)["config"]
-                return config
+                    return client.get_inference_statistics(model, **options)
+                return client.get_model_config(model, **options)["config"]
         except InferenceServerException as error:
             raise self._failed(str(error.message())) from error
 
@@ -163,15 +158,7 @@ def since(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> dict[str
 
 def remedy(said: str) -> str:
     """Return what to do about a failure."""
-    if "restricted" in said:
-        return "give the server's control key by --control-key (`geulpi serve` prints it)"
-    if "unknown model" in said or "not found" in said:
-        return "name a model that is served (geulpi status lists them)"
-    if "shared memory" in said:
-        return "shared memory needs a server on this machine that shares its /dev/shm; leave it out"
-    if "had error" in said or ("ailed to" in said and "connect" not in said):
-        return "give rows that the model accepts with --input-data FILE"
-    return "start the server (geulpi serve), or name its address with --url"
+    return next((do for signs, do in _REMEDIES if any(sign in said for sign in signs)), _START)
 
 
 def _counted(said: Mapping[str, Any]) -> Counts:

@@ -33,29 +33,19 @@ def input_data(entry: Path) -> dict[str, Any] | None:
 
     That is the warm-up's sample, or an ensemble's, which has no warm-up. None where the entry is
     not here or has no sample.
+
+    Raises:
+        UnusableOption: the entry is here, but its config or its sample can't be read.
     """
     try:
         text = (entry / "config.pbtxt").read_text(encoding="utf-8")
     except OSError:
         return None
-    config = text_format.Parse(text, model_config_pb2.ModelConfig())
-    if config.model_warmup:
-        files = {
-            name: (tensor.input_data_file, tensor.data_type)
-            for name, tensor in config.model_warmup[0].inputs.items()
-            if tensor.input_data_file
-        }
-    elif "canary" in config.parameters:
-        kinds = {tensor.name: tensor.data_type for tensor in config.input}
-        named = json.loads(config.parameters["canary"].string_value)
-        files = {name: (file, kinds[name]) for name, file in named.items() if name in kinds}
-    else:
-        return None
-    sample = {
-        name: _values(model_config_pb2.DataType.Name(kind), entry / "warmup" / file)
-        for name, (file, kind) in files.items()
-    }
-    return {"data": [sample]} if sample else None
+    try:
+        return _sample(text, entry / "warmup")
+    except (OSError, ValueError, KeyError, text_format.ParseError, struct.error) as error:
+        wanted = f"a sample in '{entry.name}' that can be read, or --input-data ({error})"
+        raise UnusableOption("--model-repository", str(entry.parent), wanted) from error
 
 
 def from_file(path: Path, inputs: Inputs) -> dict[str, Any]:
@@ -69,7 +59,7 @@ def from_file(path: Path, inputs: Inputs) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         steps = [step for row in data["data"] for step in (row if isinstance(row, list) else [row])]
-        fits = bool(steps) and all(names <= set(step) for step in steps)
+        fits = bool(steps) and all(isinstance(s, dict) and names <= set(s) for s in steps)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnusableOption("--input-data", str(path), f"{expected} ({error})") from error
     if not fits:
@@ -98,6 +88,27 @@ def shaped(data: dict[str, Any], inputs: Inputs) -> dict[str, Any] | None:
     if set(row) != set(dims):
         return None
     return {"data": [{name: _shaped(values, dims[name]) for name, values in row.items()}]}
+
+
+def _sample(text: str, folder: Path) -> dict[str, Any] | None:
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    if config.model_warmup:
+        files = {
+            name: (tensor.input_data_file, tensor.data_type)
+            for name, tensor in config.model_warmup[0].inputs.items()
+            if tensor.input_data_file
+        }
+    elif "canary" in config.parameters:
+        kinds = {tensor.name: tensor.data_type for tensor in config.input}
+        named = json.loads(config.parameters["canary"].string_value)
+        files = {name: (file, kinds[name]) for name, file in named.items() if name in kinds}
+    else:
+        return None
+    sample = {
+        name: _values(model_config_pb2.DataType.Name(kind), folder / file)
+        for name, (file, kind) in files.items()
+    }
+    return {"data": [sample]} if sample else None
 
 
 def _shaped(values: Any, dims: list[int]) -> Any:

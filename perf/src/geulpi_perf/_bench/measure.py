@@ -6,20 +6,51 @@ import csv
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from geulpi_perf._bench.inspected import Counts, Inspected, remedy, since
+from geulpi_perf._bench.rows import from_file, input_data, shaped, zeros
+from geulpi_perf._bench.targets import Target
 from geulpi_perf._errors import BenchFailed, Unstable, UnusableOption
-from geulpi_perf._inspected import Counts, Inspected, Target, remedy, since
 from geulpi_perf._perf_analyzer import PerfAnalyzer
-from geulpi_perf._rows import from_file, input_data, shaped, zeros
 
-__all__ = ["Measured", "Part", "Target", "bench", "input_data", "levels", "read_csv"]
+__all__ = ["Asked", "Measured", "Part", "measure", "read_csv"]
 
+SHORTEST_S, LONGEST_S = 0.001, 3600
 _COMPUTE_STEPS = ("Input", "Infer", "Output")
 _DELAYED = re.compile(r"([\d.]+)% of the requests were delayed")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured, and how.
+
+    Attributes:
+        model: the model's name.
+        seconds: length of a measurement window; at least three are run until they agree.
+        repository: where the model's own sample is looked for.
+        rows_per_request: how many rows each request carries.
+        rows: a file in perf_analyzer's format, in place of the model's own sample.
+
+    Raises:
+        UnusableOption: a time or a number of rows that is not positive.
+    """
+
+    model: str
+    seconds: float
+    repository: Path
+    rows_per_request: int = 1
+    rows: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not SHORTEST_S <= self.seconds <= LONGEST_S:
+            wanted = f"a time from {SHORTEST_S} to {LONGEST_S}"
+            raise UnusableOption("--seconds", self.seconds, wanted)
+        if self.rows_per_request < 1:
+            raise UnusableOption("--rows", self.rows_per_request, "a number from 1")
 
 
 @dataclass(frozen=True)
@@ -74,45 +105,38 @@ class Measured:
         return self.concurrency if self.concurrency is not None else self.request_rate or 0.0
 
 
-def bench(
+def measure(
     tool: PerfAnalyzer,
-    model: str,
+    asked: Asked,
     target: Target,
     *,
-    seconds: float,
-    repository: Path,
     concurrency: int | None = None,
     request_rate: float | None = None,
-    rows_per_request: int = 1,
-    rows: Path | None = None,
 ) -> Measured:
     """Measure a model at one concurrency, or at one request rate.
 
     Args:
         tool: perf_analyzer.
-        model: the model's name.
+        asked: the model and how it is measured.
         target: the server.
-        seconds: length of a measurement window; at least three are run until they agree.
-        repository: where the model's own sample is looked for.
         concurrency: requests in flight at a time.
         request_rate: requests a second, in place of a concurrency.
-        rows_per_request: how many rows each request carries.
-        rows: a file in perf_analyzer's format, in place of the model's own sample.
 
     Raises:
-        UnusableOption: a load or time that is not positive, or a file that can't be used.
+        UnusableOption: a load that is not positive, or a file that can't be used.
         Unstable: windows did not agree, or the rate could not be kept.
         BenchFailed: perf_analyzer did not measure; with its words.
     """
-    _check(concurrency, request_rate, seconds, rows_per_request)
-    inspected = Inspected(target, model)
-    data, rows_from = _rows(inspected, repository / model, rows)
+    load = _load(concurrency, request_rate)
+    inspected = Inspected(target, asked.model)
+    data, rows_from = _rows(inspected, asked)
     with tempfile.TemporaryDirectory() as folder:
         report, given = Path(folder, "report.csv"), Path(folder, "input.json")
         given.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
         arguments = [
-            "-m", model, "-i", target.protocol, "-u", target.url, "-b", str(rows_per_request),
-            *_load(concurrency, request_rate), "--measurement-interval", str(int(seconds * 1000)),
+            "-m", asked.model, "-i", target.protocol, "-u", target.url,
+            "-b", str(asked.rows_per_request), *load,
+            "--measurement-interval", str(int(asked.seconds * 1000)),
             "--stability-percentage", "25", "-f", str(report), "--verbose-csv",
             "--shared-memory", target.shared_memory, "--input-data", str(given),
         ]  # fmt: skip
@@ -123,12 +147,15 @@ def bench(
         before = inspected.counts()
         done = tool.run(*arguments)
         said = done.stderr or done.stdout
-        what = f"'{model}' at {target.url}"
+        what = f"'{asked.model}' at {target.url} by {target.way}"
         if "Failed to obtain stable measurement" in said + done.stdout:
             raise Unstable(what, concurrency, request_rate)
         if done.returncode or not report.exists():
+            inspected.server_version()  # a server that died is told as such
             raise BenchFailed(what, said, remedy(said))
-        measured = read_csv(report.read_text(encoding="utf-8"), rows_per_request=rows_per_request)
+        measured = read_csv(
+            report.read_text(encoding="utf-8"), rows_per_request=asked.rows_per_request
+        )
     did = since(before, inspected.counts())
     delayed = _DELAYED.search(done.stdout)
     return replace(
@@ -140,24 +167,6 @@ def bench(
         delayed_percent=float(delayed[1]) if delayed else 0.0,
         **_counted(did, ensemble=inspected.ensemble),
     )
-
-
-def levels(text: str, option: str) -> list[int]:
-    """Return the steps of a sweep.
-
-    "1,8,64" are those, "1:64" doubles from the first to the last, "10:50:10" goes in steps of 10.
-
-    Raises:
-        UnusableOption: it is none of these, or not from 1 upwards.
-    """
-    expected = "numbers from 1: 1,8,64, or 1:64 (doubling), or 10:50:10 (in steps of 10)"
-    try:
-        steps = list(dict.fromkeys(n for part in text.split(",") for n in _range(part)))
-    except ValueError as error:
-        raise UnusableOption(option, text, expected) from error
-    if not steps or min(steps) < 1:
-        raise UnusableOption(option, text, expected)
-    return steps
 
 
 def read_csv(text: str, *, rows_per_request: int = 1) -> Measured:
@@ -179,48 +188,23 @@ def read_csv(text: str, *, rows_per_request: int = 1) -> Measured:
     )
 
 
-def _check(
-    concurrency: int | None, request_rate: float | None, seconds: float, rows_per_request: int
-) -> None:
-    if concurrency is not None and concurrency < 1:
-        raise UnusableOption("--concurrency", concurrency, "a number from 1")
-    if request_rate is not None and request_rate <= 0:
-        raise UnusableOption("--request-rate", request_rate, "a number above 0")
-    if (concurrency is None) == (request_rate is None):
-        raise UnusableOption(
-            "--request-rate", request_rate, "a request rate or a concurrency, not both"
-        )
-    if seconds < 0.001:
-        raise UnusableOption("--seconds", seconds, "a time from 0.001")
-    if rows_per_request < 1:
-        raise UnusableOption("--rows", rows_per_request, "a number from 1")
-
-
 def _load(concurrency: int | None, request_rate: float | None) -> list[str]:
+    if (concurrency is None) == (request_rate is None):
+        wanted = "a request rate or a concurrency, not both"
+        raise UnusableOption("--request-rate", request_rate, wanted)
     if concurrency is not None:
+        if concurrency < 1:
+            raise UnusableOption("--concurrency", concurrency, "a number from 1")
         return ["--concurrency-range", f"{concurrency}:{concurrency}"]
+    if request_rate is None or request_rate <= 0:
+        raise UnusableOption("--request-rate", request_rate, "a number above 0")
     return ["--request-rate-range", f"{request_rate}:{request_rate}"]
 
 
-def _range(part: str) -> Iterator[int]:
-    numbers = [int(number) for number in part.split(":")]
-    if len(numbers) == 1:
-        yield numbers[0]
-        return
-    first, last, *step = numbers
-    if first < 1 or last < first or len(step) > 1 or min(step, default=1) < 1:
-        raise ValueError(part)
-    while first < last:
-        yield first
-        first = first + step[0] if step else 2 * first
-    if first == last or not step:
-        yield last
-
-
-def _rows(inspected: Inspected, entry: Path, rows: Path | None) -> tuple[dict[str, Any], str]:
-    if rows is not None:
-        return from_file(rows, inspected.inputs), rows.name
-    sample = input_data(entry)
+def _rows(inspected: Inspected, asked: Asked) -> tuple[dict[str, Any], str]:
+    if asked.rows is not None:
+        return from_file(asked.rows, inspected.inputs), asked.rows.name
+    sample = input_data(asked.repository / asked.model)
     own = shaped(sample, inspected.inputs) if sample else None
     return (own, "sample") if own else (zeros(inspected.inputs), "zeros")
 

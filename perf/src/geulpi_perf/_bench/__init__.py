@@ -1,0 +1,1 @@
+"""`geulpi bench`: perf_analyzer on a running server."""
