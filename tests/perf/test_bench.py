@@ -462,3 +462,12 @@ def test_zeros_have_the_shape_that_is_asked_for() -> None:
             }
         ]
     }
+
+
+def test_a_server_that_hangs_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    """perf_analyzer itself has no time limit."""
+    waiting = tmp_path / "perf_analyzer"
+    waiting.write_text("#!/bin/sh\nexec sleep 600\n")
+    waiting.chmod(0o755)
+    with pytest.raises(BenchFailed, match=r"no end within 1 s[\s\S]*geulpi status"):
+        PerfAnalyzer(waiting, "unknown", dict(os.environ)).run(timeout_s=1.0)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import platformdirs
 
-from geulpi_perf._errors import ToolMissing
+from geulpi_perf._errors import BenchFailed, ToolMissing
 
 __all__ = ["SDK_CONTAINER", "PerfAnalyzer", "find_perf_analyzer"]
 
@@ -47,8 +47,14 @@ class PerfAnalyzer:
     version: str
     environment: dict[str, str] = field(repr=False)
 
-    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run it to its end; if this is interrupted, so is the program, which then tidies up."""
+    def run(
+        self, *arguments: str | Path, timeout_s: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end; if this is interrupted, so is the program, which then tidies up.
+
+        Raises:
+            BenchFailed: no end came in time: a server that hangs is waited for without one.
+        """
         process = subprocess.Popen(
             [self.path, *arguments],
             env=self.environment,
@@ -59,14 +65,20 @@ class PerfAnalyzer:
         )
         with process:
             try:
-                said, complained = process.communicate()
-            except BaseException:
+                said, complained = process.communicate(timeout=timeout_s)
+            except BaseException as error:
                 process.send_signal(signal.SIGINT)
                 try:
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(_STOP_S)
                 finally:  # also at a second Ctrl-C
                     process.kill()
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise BenchFailed(
+                        "with perf_analyzer",
+                        f"no end within {timeout_s:.0f} s",
+                        "see whether the server still answers (geulpi status)",
+                    ) from error
                 raise
         return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
 

@@ -20,6 +20,8 @@ from geulpi_perf._perf_analyzer import PerfAnalyzer
 __all__ = ["Asked", "Measured", "Part", "measure", "read_csv"]
 
 SHORTEST_S, LONGEST_S = 0.001, 3600
+# perf_analyzer ends after ten windows, but waits for ever for a server that hangs.
+_MOST_WINDOWS, _PATIENCE_S = 15, 60
 _COMPUTE_STEPS = ("Input", "Infer", "Output")
 _DELAYED = re.compile(r"([\d.]+)% of the requests were delayed")
 
@@ -145,7 +147,7 @@ def measure(
         for name, value in target.headers.items():
             arguments += ["-H", f"{name}:{value}"]
         before = inspected.counts()
-        done = tool.run(*arguments)
+        done = tool.run(*arguments, timeout_s=_PATIENCE_S + _MOST_WINDOWS * asked.seconds)
         said = done.stderr or done.stdout
         what = f"'{asked.model}' at {target.url} by {target.way}"
         if "Failed to obtain stable measurement" in said + done.stdout:
