@@ -23,7 +23,7 @@ from geulpi_perf._bench.rows import input_data, zeros
 from geulpi_perf._bench.sweep import levels
 from geulpi_perf._bench.targets import Body, Protocol, SharedMemory, Target, targets
 from geulpi_perf._errors import BenchFailed, UnusableOption
-from geulpi_perf._perf_analyzer import SDK_CONTAINER, find_perf_analyzer
+from geulpi_perf._perf_analyzer import SDK_CONTAINER, PerfAnalyzer, find_perf_analyzer
 from geulpi_perf._wrk import read_wrk
 from geulpi_server import EmbeddedTriton, EmbeddedValkey
 from geulpi_server._keys import remembered
