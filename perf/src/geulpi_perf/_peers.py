@@ -29,7 +29,7 @@ from geulpi_perf._errors import BenchFailed, ToolMissing
 from geulpi_perf._forest import ROW
 from geulpi_perf._processes import ROOT, said
 
-__all__ = ["PEERS", "Peer", "environment", "running", "v2_body", "v2_probabilities"]
+__all__ = ["PEERS", "START_S", "Peer", "environment", "running", "v2_body", "v2_probabilities"]
 
 WORKERS = len(os.sched_getaffinity(0))
 START_S, STOP_S = 120, 10

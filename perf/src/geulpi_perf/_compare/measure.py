@@ -21,7 +21,7 @@ from geulpi_server import EmbeddedTriton
 
 from geulpi_perf._errors import BenchFailed, UnusableOption
 from geulpi_perf._forest import Forest, make_forest
-from geulpi_perf._peers import PEERS, Peer, environment, running, v2_body, v2_probabilities
+from geulpi_perf._peers import PEERS, START_S, Peer, environment, running, v2_body, v2_probabilities
 from geulpi_perf._wrk import Load, find_wrk, load
 
 __all__ = ["ROUNDS", "SECONDS", "Comparison", "Measured", "chosen", "compare"]
@@ -162,24 +162,25 @@ def _server(peer: Peer | None, programs: Mapping[str, Path], forest: Forest) -> 
 
 def _round(wrk: str, target: _Target, forest: Forest, folder: Path, seconds: int) -> Load:
     """Measure once, between two questions whose answers have to be right."""
-    _check(target, forest.probabilities)
+    # Ray Serve says that it is healthy before its replicas are.
+    _check(target, forest.probabilities, timeout_s=START_S)
     load(wrk, target.url, target.body, folder, seconds=min(WARM_S, seconds))
     measured = load(wrk, target.url, target.body, folder, seconds=seconds)
     if not measured.requests_per_s:
         raise BenchFailed(
             target.name, f"no answer under load, {measured.errors} errors", "ask it by hand"
         )
-    _check(target, forest.probabilities)
+    _check(target, forest.probabilities, timeout_s=30)
     return measured
 
 
-def _check(target: _Target, expected: list[float]) -> None:
+def _check(target: _Target, expected: list[float], *, timeout_s: float) -> None:
     """Ask once: a server that does not answer, or wrongly, is not to be compared with."""
     request = urllib.request.Request(
         target.url, json.dumps(target.body).encode(), {"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
             answer = target.probabilities(json.load(response))
         right = len(answer) == len(expected) and all(
             abs(one - other) < 1e-5 for one, other in zip(answer, expected, strict=True)
