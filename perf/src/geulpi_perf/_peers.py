@@ -129,7 +129,7 @@ PEERS = (
             "MLSERVER_HTTP_PORT": str(port),
             "MLSERVER_GRPC_PORT": str(_free_port()),
             "MLSERVER_METRICS_PORT": str(_free_port()),
-            "MLSERVER_PARALLEL_WORKERS": str(WORKERS),
+            "MLSERVER_PARALLEL_WORKERS": "0",
         },
     ),
     Peer(
