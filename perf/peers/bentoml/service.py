@@ -2,7 +2,7 @@
 
     MODEL=forest.joblib WORKERS=2 bentoml serve service:Forest --port 8080
 
-One request is a batch of one row; BentoML gathers requests into batches of up to 64. The answer
+One request is a batch of one row; BentoML gathers requests into batches of up to 100. The answer
 is the label, followed by the probabilities.
 """
 
@@ -21,7 +21,7 @@ class Forest:
     def __init__(self) -> None:
         self.model = joblib.load(os.environ["MODEL"])
 
-    @bentoml.api(batchable=True, max_batch_size=64, max_latency_ms=1000)
+    @bentoml.api(batchable=True, max_batch_size=100, max_latency_ms=60000)
     def predict(self, rows: np.ndarray) -> np.ndarray:
         probabilities = self.model.predict_proba(rows.astype(np.float32))
         labels = self.model.classes_[probabilities.argmax(axis=1)]

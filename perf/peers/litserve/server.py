@@ -38,8 +38,12 @@ if __name__ == "__main__":
     server = litserve.LitServer(
         Forest(max_batch_size=64, batch_timeout=0.005),
         accelerator="cpu",
-        workers_per_device=int(os.environ["WORKERS"]),
+        workers_per_device=1,
     )
     server.run(
-        host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", generate_client_file=False
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        num_api_servers=int(os.environ["WORKERS"]),
+        log_level="warning",
+        generate_client_file=False,
     )

@@ -46,7 +46,6 @@ def make_forest(folder: Path) -> Forest:
     probabilities = [
         float(word) for word in said(sys.executable, "-c", TRAINING, model, sample).split()
     ]
-    geulpi = Path(sys.executable).with_name("geulpi")
-    said(geulpi, "convert", model, "--trust", "--sample", sample, "--name", "forest",
-         "--repository", repository)  # fmt: skip
+    said(sys.executable, "-m", "geulpi", "convert", model, "--trust", "--sample", sample,
+         "--name", "forest", "--repository", repository)  # fmt: skip
     return Forest(model, repository, probabilities)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,19 +18,22 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from geulpi_server import GuardedProcess
 
 from geulpi_perf._errors import BenchFailed, ToolMissing
 from geulpi_perf._forest import ROW
 from geulpi_perf._processes import ROOT, said
 
-__all__ = ["PEERS", "Peer", "environment", "running", "v2_body", "v2_probabilities"]
+__all__ = ["PEERS", "START_S", "Peer", "environment", "running", "v2_body", "v2_probabilities"]
 
-WORKERS = os.cpu_count() or 1
-START_S, STOP_S = 120, 30
+WORKERS = len(os.sched_getaffinity(0))
+START_S, STOP_S = 120, 10
+LOG_CHARACTERS = 2000  # of the end of a peer's log, where it fails
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Peer:
     Attributes:
         name: of its folder in `perf/peers`.
         title: as tables say it.
+        package: the one that serves, as its requirements name it.
         command: what starts it, by its environment's folder of programs and its port.
         path: of its predictions.
         body: one row, as it is asked.
@@ -51,6 +54,7 @@ class Peer:
 
     name: str
     title: str
+    package: str
     command: Callable[[Path, int], list[str | Path]]
     path: str
     body: object
@@ -62,6 +66,13 @@ class Peer:
     def folder(self) -> Path:
         """Where its set-up is."""
         return ROOT / "perf" / "peers" / self.name
+
+    @property
+    def version(self) -> str:
+        """The version of its package that is pinned."""
+        pins = (self.folder / "requirements.txt").read_text(encoding="utf-8")
+        pinned = re.search(rf"^{self.package}(?:\[.*\])?==(\S+)", pins, re.MULTILINE)
+        return pinned[1] if pinned else "?"
 
 
 def v2_body(datatype: str, name: str) -> dict[str, object]:
@@ -88,15 +99,15 @@ def _script(name: str) -> Callable[[Path, int], list[str | Path]]:
 
 PEERS = (
     Peer(
-        "fastapi_microbatch", "FastAPI, micro-batches", _uvicorn(),
+        "fastapi_microbatch", "FastAPI, micro-batches", "fastapi", _uvicorn(),
         "/predict", {"row": ROW}, lambda answer: answer["probabilities"],
     ),
     Peer(
-        "fastapi_single", "FastAPI, one by one", _uvicorn("--workers", str(WORKERS)),
+        "fastapi_single", "FastAPI, one by one", "fastapi", _uvicorn("--workers", str(WORKERS)),
         "/predict", {"row": ROW}, lambda answer: answer["probabilities"],
     ),
     Peer(
-        "bentoml", "BentoML",
+        "bentoml", "BentoML", "bentoml",
         lambda programs, port: [
             programs / "bentoml", "serve", "service:Forest", "--host", "127.0.0.1",
             "--port", str(port),
@@ -105,11 +116,11 @@ PEERS = (
         health="/readyz", variables=lambda _port: {"BENTOML_DO_NOT_TRACK": "True"},
     ),
     Peer(
-        "litserve", "LitServe", _script("server.py"),
+        "litserve", "LitServe", "litserve", _script("server.py"),
         "/predict", {"row": ROW}, lambda answer: answer["probabilities"],
     ),
     Peer(
-        "mlserver", "MLServer",
+        "mlserver", "MLServer", "mlserver",
         lambda programs, _port: [programs / "mlserver", "start", "."],
         "/v2/models/forest/infer",
         v2_body("FP32", "rows") | {"outputs": [{"name": "predict"}, {"name": "predict_proba"}]},
@@ -118,11 +129,11 @@ PEERS = (
             "MLSERVER_HTTP_PORT": str(port),
             "MLSERVER_GRPC_PORT": str(_free_port()),
             "MLSERVER_METRICS_PORT": str(_free_port()),
-            "MLSERVER_PARALLEL_WORKERS": str(WORKERS),
+            "MLSERVER_PARALLEL_WORKERS": "0",
         },
     ),
     Peer(
-        "rayserve", "Ray Serve", _script("app.py"),
+        "rayserve", "Ray Serve", "ray", _script("app.py"),
         "/predict", {"row": ROW}, lambda answer: answer["probabilities"], health="/-/healthz",
         variables=lambda _port: {
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -137,10 +148,16 @@ def environment(peer: Peer) -> Path:
     """Return the folder of programs of the peer's own environment, made once for its pins.
 
     Raises:
-        ToolMissing: there is no uv.
+        ToolMissing: there is no uv, or no source checkout with the peers.
         BenchFailed: the requirements could not be installed.
     """
     requirements = peer.folder / "requirements.txt"
+    if not requirements.exists():
+        raise ToolMissing(
+            f"perf/peers/{peer.name}",
+            "the peers' set-ups are in the source checkout, not in an installed package",
+            "run it from a checkout of the repository, after `make setup`",
+        )
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     folder = platformdirs.user_cache_path("geulpi") / f"{peer.name}-{digest}"
     if not (folder / "ready").exists():
@@ -161,70 +178,58 @@ def environment(peer: Peer) -> Path:
 def running(peer: Peer, programs: Path, model: Path) -> Iterator[str]:
     """Start a peer with the model, yield its URL once it is ready, and stop it again.
 
+    Whatever it starts ends with it, and it ends with this process, even where that is killed.
+
     Raises:
         BenchFailed: it ended, or was not ready in time.
     """
     port = _free_port()
-    with tempfile.TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as place:
+        folder, log = Path(place, "run"), Path(place, "log.txt")
+        folder.mkdir()
         variables = os.environ | peer.variables(port) | {
             "MODEL": str(model),
             "MLSERVER_MODEL_URI": str(model),
             "WORKERS": str(WORKERS),
-            "RAY_TMPDIR": folder,
             "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
+            # Nothing is written beside the set-up.
+            "TMPDIR": str(folder),
+            "RAY_TMPDIR": str(folder),
+            "MLSERVER_METRICS_DIR": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
         variables.pop("PYTHONPATH", None)
-        log = Path(folder, "log.txt")
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [str(part) for part in peer.command(programs, port)],
-                cwd=peer.folder, env=variables, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )  # fmt: skip
+        process = GuardedProcess(
+            peer.title, [str(part) for part in peer.command(programs, port)],
+            run_folder=folder, log_file=log, environment=variables, working_folder=peer.folder,
+            grace_s=STOP_S,
+        )  # fmt: skip
         try:
-            _wait(peer, process, f"http://127.0.0.1:{port}", log)
+            _wait(peer, process, f"http://127.0.0.1:{port}")
             yield f"http://127.0.0.1:{port}"
+        except BenchFailed as error:
+            if process.alive:
+                raise
+            raise _failed(peer, process, "it ended") from error
         finally:
-            _stop(process)
+            process.stop()
 
 
-def _wait(peer: Peer, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait(peer: Peer, process: GuardedProcess, url: str) -> None:
     deadline = time.monotonic() + START_S
-    while True:
-        with suppress(OSError):
+    while process.alive:
+        with suppress(OSError, HTTPException):
             urllib.request.urlopen(url + peer.health, timeout=5).close()
             return
-        if process.poll() is not None or time.monotonic() > deadline:
-            why = "ended" if process.poll() is not None else f"not ready within {START_S} s"
-            last = log.read_text(errors="replace")[-2000:]
-            raise BenchFailed(peer.title, f"{why}\n{last}", f"run it by hand in {peer.folder}")
-        time.sleep(0.1)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and whatever it started: its children share its session."""
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_S)
-    deadline = time.monotonic() + 5
-    while members := _members(process.pid):
         if time.monotonic() > deadline:
-            for member in members:
-                with suppress(ProcessLookupError):
-                    os.kill(member, signal.SIGKILL)
+            raise _failed(peer, process, f"it was not ready within {START_S} s")
         time.sleep(0.1)
-    process.wait(STOP_S)
+    raise _failed(peer, process, "it ended before it was ready")
 
 
-def _members(session: int) -> list[int]:
-    """Return the living processes of a session."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ProcessLookupError):
-            state, _parent, _group, its = stat.read_text().rpartition(")")[2].split()[:4]
-            if int(its) == session and state != "Z":
-                found.append(int(stat.parent.name))
-    return found
+def _failed(peer: Peer, process: GuardedProcess, why: str) -> BenchFailed:
+    last = process.log_file.read_text(errors="replace")[-LOG_CHARACTERS:]
+    return BenchFailed(peer.title, f"{why}\n{last}", f"run it by hand in {peer.folder}")
 
 
 def _free_port() -> int:

@@ -11,12 +11,14 @@ from geulpi_server._errors import (
     UnsupportedEnvironment,
 )
 from geulpi_server._keys import control_header_for
+from geulpi_server._process import GuardedProcess
 from geulpi_server._triton import EmbeddedTriton
 from geulpi_server._valkey import EmbeddedValkey
 
 __all__ = [
     "EmbeddedTriton",
     "EmbeddedValkey",
+    "GuardedProcess",
     "InvalidAddress",
     "ModelsNotReady",
     "PortTaken",

@@ -37,6 +37,7 @@ class GuardedProcess:
         log_file: Path,
         shm_prefix: str = "",
         environment: Mapping[str, str] | None = None,
+        working_folder: Path | None = None,
         grace_s: float = 5.0,
     ) -> None:
         self.name = name
@@ -51,6 +52,7 @@ class GuardedProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=None if environment is None else dict(environment),
+                cwd=working_folder,
                 start_new_session=True,  # Ctrl-C in the terminal is the owner's to handle
             )  # fmt: skip
         first_line = self._guardian.stdout.readline() if self._guardian.stdout else b""
