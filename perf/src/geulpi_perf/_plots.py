@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["Line", "bars", "lines", "save", "svg"]
+__all__ = ["Line", "bars", "lines", "save", "scatter", "svg"]
 
 WIDTH_IN, HEIGHT_IN = 7.4, 3.2  # of one plot
 OURS, THEIRS = "#1a7f4b", "#9aa5b1"
@@ -97,6 +97,27 @@ def bars(
     axes.invert_yaxis()
     axes.set_xlim(right=max(map(max, values.values())) * 1.35)
     axes.set_xlabel(x)
+    return figure
+
+
+def scatter(title: str, named: Mapping[str, Line], *, x: str, y: str) -> Figure:
+    """Return a plot with points; those of the first name are pale, those of the last stand out.
+
+    Args:
+        title: above it.
+        named: x and y values by the name in the legend.
+        x, y: what the axes say.
+    """
+    figure, axes = _plot(title)
+    looks = [THEIRS, *["#222"] * (len(named) - 2), OURS][-len(named) :]
+    for colour, (name, (across, up)) in zip(looks, named.items(), strict=True):
+        axes.scatter(across, up, label=name, color=colour, s=14 if colour == THEIRS else 60)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_ylim(bottom=0)
+    axes.grid(color="#e4e4e4")
+    axes.set_axisbelow(True)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     return figure
 
 

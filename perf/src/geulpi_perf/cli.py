@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from geulpi_perf._tune.cli import tune
+
 if TYPE_CHECKING:
     from geulpi_perf._bench import Target
 
-__all__ = ["bench"]
+__all__ = ["bench", "tune"]
 
 
 class Protocol(StrEnum):

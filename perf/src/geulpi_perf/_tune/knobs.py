@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,6 @@ PREFERRED = ((), (8,), (16,), (32,))
 BATCHES = (16, 64, 256)
 # Parameters of Python models that change cost, never answers.
 PYTHON_PARAMETERS = {"trim_every": ("100", "1000", "10000")}
-TUNABLE = "tunable"  # a parameter: JSON, what may be tried of other parameters, by name
 _THREADS = "intra_op_thread_count"
 
 
@@ -84,9 +82,8 @@ def knobs_of(
             yield _knob("preferred_batch_size", (model,), configs, preferred,
                         _read_preferred, _write_preferred)  # fmt: skip
     for model, config in configs.items():
-        told = config.parameters[TUNABLE].string_value if TUNABLE in config.parameters else "{}"
         own = PYTHON_PARAMETERS if config.backend == "python" else {}
-        for key, values in {**own, **json.loads(told), **parameters}.items():
+        for key, values in {**own, **parameters}.items():
             if key in config.parameters:
                 name = key if alone else f"{model}: {key}"
                 tried = tuple(str(value) for value in values)
