@@ -152,7 +152,7 @@ def _asked(
 
 def _kind(tensor: Any) -> str:
     name = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
-    return name.replace("STRING", "BYTES")
+    return str(name).replace("STRING", "BYTES")
 
 
 def _same(one: Array, other: Array) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from geulpi_perf._pages import page
+from geulpi_perf._pages import Part, page
 from geulpi_perf._plots import OURS, save, scatter
 from geulpi_perf._tune.knobs import Value
 from geulpi_perf._tune.search import CONCURRENCY, Point
@@ -62,7 +62,7 @@ def write(folder: Path, tuned: Tuned) -> Iterator[Path]:
     _write_csv(csv_, tuned)
     yield csv_
     plot = _plot(tuned)
-    parts = [
+    parts: list[Part] = [
         table(tuned), plot,
         f"Each point: the median of one set of settings ({len(tuned.measurements)} measurements).",
     ]  # fmt: skip
@@ -88,18 +88,18 @@ def _write_csv(path: Path, tuned: Tuned) -> None:
 
 
 def _plot(tuned: Tuned) -> Figure:
-    settings = {CONCURRENCY: (tuned.before.in_flight, tuned.after.in_flight)}
-    settings |= {one.setting: (one.before, one.after) for one in tuned.settings}
-    ends = [{name: both[i] for name, both in settings.items()} for i in (0, 1)]
-    tried, before, winner = [], [], []
-    for settings_, seen in _medians(tuned.measurements):
-        kind = winner if settings_ == ends[1] else before if settings_ == ends[0] else tried
-        kind.append(seen)
+    first: Point = {one.setting: one.before for one in tuned.settings}
+    last: Point = {one.setting: one.after for one in tuned.settings}
+    first[CONCURRENCY], last[CONCURRENCY] = tuned.before.in_flight, tuned.after.in_flight
+    named: dict[str, list[tuple[float, float]]] = {"tried": [], "before": [], "winner": []}
+    for point, seen in _medians(tuned.measurements):
+        kind = "winner" if point == last else "before" if point == first else "tried"
+        named[kind].append(seen)
     figure = scatter(
-        f"{tuned.model}: {len(tried) + len(before) + len(winner)} settings",
+        f"{tuned.model}: {sum(map(len, named.values()))} settings",
         {
             name: ([x for x, _ in points], [y for _, y in points])
-            for name, points in (("tried", tried), ("before", before), ("winner", winner))
+            for name, points in named.items()
             if points
         },
         x="p99, ms",
