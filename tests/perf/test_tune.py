@@ -310,8 +310,10 @@ def test_what_counts_as_equal() -> None:
             check_equal("m", old, again, new)
 
 
-def test_unusable_settings_are_refused_and_the_rest_goes_on(repository: Path) -> None:
-    """A copy that can't be loaded is gone, and others are measured as before."""
+def test_unusable_settings_are_refused_and_the_rest_goes_on(
+    repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy that can't be loaded is gone, others are measured as before, and none is revived."""
     texts = read_configs(repository, "waits")
     good, bad = parsed(texts["waits"]), parsed(texts["waits"])
     bad.parameters["pause"].string_value = "long"
@@ -327,6 +329,7 @@ def test_unusable_settings_are_refused_and_the_rest_goes_on(repository: Path) ->
         assert len(list(folder.glob("waits-*"))) == 4
         ready = {state.name for state in server.triton.models() if state.ready}
         assert ready == {path.name for path in folder.iterdir()}
+    assert "died" not in caplog.text
     assert not folder.exists()
 
 

@@ -50,12 +50,13 @@ def tune(
 ) -> None:
     """Find a model's batching, delay, instances and threads by measuring, and write them.
 
-    One setting after the other is varied while the others stay, poor values are dropped early
-    (coordinate descent with successive halving), and what is written was measured against the old
-    settings in alternation, is better, and answers the same.
+    One setting after the other is varied while the others stay, with poor values
+    dropped early (coordinate descent with successive halving), and what is
+    written was measured against the old settings in alternation, is better, and
+    answers the same.
 
-    A server of its own is started; a running one is not touched, and takes the settings when it
-    loads the model anew.
+    A server of its own is started; a running one is not touched, and takes the
+    settings when it loads the model anew.
 
     Example: geulpi tune event_classifier --p99-ms 10 --dry-run
     """
