@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -94,12 +95,19 @@ def test_committed_configs_can_be_edited(root: Path) -> None:
 
 def test_what_is_tuned() -> None:
     """No batcher for a model without one, no batch that is too small for an ensemble above it."""
-    options = {"cores": 4, "least_batch": {"m": 64}, "parameters": {"b": ["1", "2"]}}
+    options: dict[str, Any] = {
+        "cores": 4,
+        "least_batch": {"m": 64},
+        "parameters": {"b": ["1", "2"]},
+    }
     knobs = {knob.name: knob.values for knob in knobs_of({"m": parsed(TEXT)}, **options)}
     assert knobs["max_batch_size"] == (64, 256)
     assert knobs["instances"] == (1, 2, 4)
     assert knobs["intra_op_thread_count"] == ("1", "2", "4")
     assert knobs["b"] == ("1", "2")
+    asked = options | {"parameters": {"intra_op_thread_count": ["3"]}}
+    threads = [knob for knob in knobs_of({"m": parsed(TEXT)}, **asked) if "thread" in knob.name]
+    assert [knob.values for knob in threads] == [("3", "1")]
     plain = parsed(TEXT)
     plain.ClearField("dynamic_batching")
     names = {knob.name for knob in knobs_of({"m": plain}, **options)}
@@ -123,7 +131,7 @@ def test_the_search_finds_the_best_in_spite_of_noise() -> None:
     noise = random.Random(0)
     measured = 0
 
-    def measure(point: dict, seconds: float) -> Measured | None:
+    def measure(point: dict[str, Any], seconds: float) -> Measured | None:
         nonlocal measured
         measured += 1
         if point["a"] == 8:
@@ -191,7 +199,7 @@ parameters { key: "canary" value { string_value: "{\\"X\\": \\"row\\"}" } }
 ensemble_scheduling { step [ { model_name: "waits" model_version: -1
   input_map { key: "X" value: "X" } output_map { key: "Y" value: "Y" } } ] }
 """
-OPTIONS = {"p99_ms": 60_000, "seconds": 0.02, "concurrency": 2}
+OPTIONS: dict[str, Any] = {"p99_ms": 60_000, "seconds": 0.02, "concurrency": 2}
 PAUSES = {"pause": ["0.02", "0"]}
 
 

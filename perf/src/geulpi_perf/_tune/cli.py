@@ -73,7 +73,7 @@ def tune(
         key, equals, values = text.partition("=")
         if not key or not equals or not all(tried := values.split(",")):
             raise UnusableOption("--parameter", text, "KEY=V1,V2, such as trim_every=100,1000")
-        parameters[key] = tried
+        parameters[key] = list(dict.fromkeys(tried))
     if output is not None and output.exists() and not output.is_dir():
         raise UnusableOption("--output", str(output), "a folder")
     err = Console(stderr=True)

@@ -69,7 +69,7 @@ def knobs_of(
             counts = _powers(cores)
             yield _knob(name, (model,), configs, counts, _read_instances, _write_instances)
     onnx = tuple(m for m, config in configs.items() if config.backend == "onnxruntime")
-    threads = tuple(str(count) for count in _powers(cores))
+    threads = tuple(parameters.get(_THREADS, map(str, _powers(cores))))
     for label, models in _alike(onnx, configs, _read_threads):
         name = f"{label}{_THREADS}"
         yield _parameter(_THREADS, models, configs, threads, unless="1", name=name)
@@ -84,7 +84,7 @@ def knobs_of(
     for model, config in configs.items():
         own = PYTHON_PARAMETERS if config.backend == "python" else {}
         for key, values in {**own, **parameters}.items():
-            if key in config.parameters:
+            if key in config.parameters and key != _THREADS:
                 name = key if alone else f"{model}: {key}"
                 tried = tuple(str(value) for value in values)
                 yield _parameter(key, (model,), configs, tried, name=name)
