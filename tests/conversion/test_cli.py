@@ -270,6 +270,23 @@ def test_settings_of_serving_reach_the_config(files: Path) -> None:
     assert not (files / "r" / "churn" / "1" / "sample.npz").exists()
 
 
+def test_measured_settings_stay_unless_an_option_sets_one(files: Path) -> None:
+    """Another option leaves them; one of theirs ends them all."""
+    arguments = [files / "model.skops", "--sample", files / "sample.npy", "--name", "churn",
+                 "--repository", files / "r", "--json"]  # fmt: skip
+    run(*arguments)
+    path = files / "r" / "churn" / "config.pbtxt"
+    config = parse_config(path.read_text(encoding="utf-8"))
+    config.instance_group[0].count = 3
+    config.parameters["tuned"].string_value = "{}"
+    path.write_text(str(config), encoding="utf-8")
+    for options, instances in (([], 3), (["--max-queue-size", 5], 3), (["--instances", 1], 1)):
+        told = json.loads(run(*arguments, *options).stdout)
+        config = parse_config(path.read_text(encoding="utf-8"))
+        assert told["serving"]["instances"] == config.instance_group[0].count == instances
+        assert ("tuned" in config.parameters) == (instances == 3)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

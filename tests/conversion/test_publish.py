@@ -251,6 +251,54 @@ def test_versions_that_are_served_stay(tmp_path: Path, forest: Converted) -> Non
     assert versions(model) == ["7"]
 
 
+def tune(model: Path) -> None:
+    """Write settings into a config as a measurement would."""
+    config = read_config(model)
+    config.max_batch_size = 16
+    config.dynamic_batching.max_queue_delay_microseconds = 100
+    config.dynamic_batching.preferred_batch_size.append(8)
+    config.instance_group[0].count = 2
+    config.parameters["intra_op_thread_count"].string_value = "2"
+    config.parameters["tuned"].string_value = '{"p99_ms": 10}'
+    (model / "config.pbtxt").write_text(write_config(config), encoding="utf-8")
+
+
+def test_measured_settings_stay_until_others_are_given(tmp_path: Path, forest: Converted) -> None:
+    """Unmeasured ones are those that are wanted; other settings end the measured ones."""
+    publish(forest, tmp_path)
+    model = tmp_path / "forest"
+    tune(model)
+    measured = read_config(model)
+    publish(forest, tmp_path)
+    publish(forest, tmp_path, serving=ServingConfig(max_queue_size=9), keep_tuned=True)
+    now = read_config(model)
+    assert now.dynamic_batching.default_queue_policy.max_queue_size == 9
+    assert now.dynamic_batching.max_queue_delay_microseconds == 100
+    assert now.dynamic_batching.preferred_batch_size == [8]
+    assert (now.max_batch_size, now.instance_group) == (16, measured.instance_group)
+    for key in ("tuned", "intra_op_thread_count"):
+        assert now.parameters[key] == measured.parameters[key]
+    with pytest.raises(InvalidServing, match="timeout_us"):
+        publish(forest, tmp_path, keep_tuned=True,
+                serving=ServingConfig(queue_delay_us=0, timeout_us=50))  # fmt: skip
+    assert versions(model) == ["1", "2", "3"]
+    publish(forest, tmp_path, serving=ServingConfig())
+    assert ServingConfig.read(read_config(model)) == ServingConfig()
+    assert "tuned" not in parameters(model)
+    assert parameters(model)["intra_op_thread_count"] == "1"
+
+
+def test_what_was_measured_of_another_kind_of_model_goes(
+    tmp_path: Path, forest: Converted, own: Converted
+) -> None:
+    """A Python model has nothing of the ONNX model before it."""
+    publish(forest, tmp_path)
+    tune(tmp_path / "forest")
+    publish(replace(own, name="forest"), tmp_path)
+    assert "tuned" not in parameters(tmp_path / "forest")
+    assert read_config(tmp_path / "forest").instance_group[0].count == 1
+
+
 def test_a_policy_can_not_name_what_is_not_there(tmp_path: Path, forest: Converted) -> None:
     """Neither for a new model nor for a further version; nothing is published."""
     for expected in ([], ["1"]):

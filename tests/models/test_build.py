@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from geulpi_conversion._config import parse_config
 from geulpi_conversion._describe import read_entry
 from geulpi_models import DataNotFound, StepsMissing, UnknownModel
 from geulpi_models._build import build
@@ -52,6 +53,20 @@ def test_every_build_is_a_new_version(tmp_path: Path) -> None:
     entry = read_entry(tmp_path, "pattern_detector")
     assert [version.number for version in entry.versions] == [2]
     entry.raise_if_damaged()
+
+
+def test_measured_settings_outlive_a_build(tmp_path: Path) -> None:
+    """They win over those that are said here."""
+    for _ in range(2):
+        list(build(["pattern_detector"], tmp_path))
+        path = tmp_path / "pattern_detector" / "config.pbtxt"
+        config = parse_config(path.read_text(encoding="utf-8"))
+        if "tuned" not in config.parameters:
+            config.instance_group[0].count = 2
+            config.parameters["tuned"].string_value = "{}"
+            path.write_text(str(config), encoding="utf-8")
+    assert (tmp_path / "pattern_detector" / "2").is_dir()
+    assert config.instance_group[0].count == 2
 
 
 def test_an_ensemble_follows_its_steps(tmp_path: Path) -> None:

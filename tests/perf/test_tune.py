@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import random
 import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import psutil
 import pytest
-from geulpi_perf._errors import ConfigChanged, OutOfReach, UntunableModel, UnusableOption
-from geulpi_perf._tune_knobs import knobs_of
-from geulpi_perf._tune_load import Measured
-from geulpi_perf._tune_search import Goal, Search, middle
-from geulpi_perf._tune_server import TuningServers
-from geulpi_perf._tune_text import parsed, rewritten
-from geulpi_perf.tune import TUNED, table, tune
-from rich.console import Console
+import typer
+from geulpi_perf._errors import (
+    AnswersDiffer,
+    ConfigChanged,
+    ConfigNotWritable,
+    OutOfReach,
+    UntunableModel,
+    UnusableOption,
+)
+from geulpi_perf._tune.answers import Answers, check_equal
+from geulpi_perf._tune.knobs import knobs_of
+from geulpi_perf._tune.load import Measured
+from geulpi_perf._tune.search import Goal, Search, middle
+from geulpi_perf._tune.server import TuningServer, read_configs
+from geulpi_perf._tune.text import parsed, rewritten
+from geulpi_perf._tune.tuning import TUNED, tune
+from geulpi_perf.cli import tune as command
+from repositories import write_model
+from typer.testing import CliRunner
 
 TEXT = """# Who owns it: the calendar team
 name: "m"   # the name
@@ -31,7 +54,6 @@ dynamic_batching { max_queue_delay_microseconds: 500 }
 parameters { key: "a" value { string_value: "{ \\"brace\\": \\"}#\\" }" } }
 parameters: { key: "b" value: { string_value: "1" } } # counted
 """
-QUICK = {"seconds": 0.02, "with_perf_analyzer": False}
 
 
 def test_only_what_differs_is_written_anew() -> None:
@@ -73,12 +95,19 @@ def test_committed_configs_can_be_edited(root: Path) -> None:
 
 def test_what_is_tuned() -> None:
     """No batcher for a model without one, no batch that is too small for an ensemble above it."""
-    options = {"cores": 4, "least_batch": {"m": 64}, "parameters": {"b": ["1", "2"]}}
+    options: dict[str, Any] = {
+        "cores": 4,
+        "least_batch": {"m": 64},
+        "parameters": {"b": ["1", "2"]},
+    }
     knobs = {knob.name: knob.values for knob in knobs_of({"m": parsed(TEXT)}, **options)}
     assert knobs["max_batch_size"] == (64, 256)
     assert knobs["instances"] == (1, 2, 4)
     assert knobs["intra_op_thread_count"] == ("1", "2", "4")
     assert knobs["b"] == ("1", "2")
+    asked = options | {"parameters": {"intra_op_thread_count": ["3"]}}
+    threads = [knob for knob in knobs_of({"m": parsed(TEXT)}, **asked) if "thread" in knob.name]
+    assert [knob.values for knob in threads] == [("3", "1")]
     plain = parsed(TEXT)
     plain.ClearField("dynamic_batching")
     names = {knob.name for knob in knobs_of({"m": plain}, **options)}
@@ -102,7 +131,7 @@ def test_the_search_finds_the_best_in_spite_of_noise() -> None:
     noise = random.Random(0)
     measured = 0
 
-    def measure(point: dict, seconds: float) -> Measured | None:
+    def measure(point: dict[str, Any], seconds: float) -> Measured | None:
         nonlocal measured
         measured += 1
         if point["a"] == 8:
@@ -129,128 +158,303 @@ def test_what_counts_as_better() -> None:
     assert middle([fast, slow, slow]) == slow
 
 
+# A model that is the faster the less it waits, and whose answer another parameter decides.
+PYTHON = """
+import json, time
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def initialize(self, args):
+        told = json.loads(args["model_config"])["parameters"]
+        self._pause = float(told["pause"]["string_value"])
+        self._factor = float(told["factor"]["string_value"])
+
+    def execute(self, requests):
+        time.sleep(self._pause + 0.01 * (self._factor == 1))
+        return [
+            pb_utils.InferenceResponse([pb_utils.Tensor("Y", x.as_numpy() * self._factor)])
+            for request in requests
+            for x in [pb_utils.get_input_tensor_by_name(request, "X")]
+        ]
+"""
+CONFIG = """# ours
+name: "waits"
+backend: "python"
+max_batch_size: 8
+input [ { name: "X" data_type: TYPE_FP32 dims: [ 2 ] } ]
+output [ { name: "Y" data_type: TYPE_FP32 dims: [ 2 ] } ]
+instance_group [ { count: 1 kind: KIND_CPU } ]
+parameters { key: "pause" value { string_value: "0.02" } }
+parameters { key: "factor" value { string_value: "1" } }
+model_warmup { name: "w" batch_size: 1 inputs { key: "X" value {
+  data_type: TYPE_FP32 dims: [ 2 ] input_data_file: "row" } } }
+"""
+ABOVE = """
+name: "above"
+platform: "ensemble"
+max_batch_size: 8
+input [ { name: "X" data_type: TYPE_FP32 dims: [ 2 ] } ]
+output [ { name: "Y" data_type: TYPE_FP32 dims: [ 2 ] } ]
+parameters { key: "canary" value { string_value: "{\\"X\\": \\"row\\"}" } }
+ensemble_scheduling { step [ { model_name: "waits" model_version: -1
+  input_map { key: "X" value: "X" } output_map { key: "Y" value: "Y" } } ] }
+"""
+OPTIONS: dict[str, Any] = {"p99_ms": 60_000, "seconds": 0.02, "concurrency": 2}
+PAUSES = {"pause": ["0.02", "0"]}
+
+
 @pytest.fixture
-def repository(root: Path, tmp_path: Path) -> Path:
-    """A repository with the committed classifier, with a comment in its config."""
+def repository(tmp_path: Path) -> Path:
+    """A repository with a model, an ensemble of it, and one that can't be loaded."""
     folder = tmp_path / "models"
-    shutil.copytree(root / "model_repository" / "event_classifier", folder / "event_classifier")
-    path = folder / "event_classifier" / "config.pbtxt"
-    path.write_text(f"# ours\n{path.read_text()}")
+    write_model(folder, CONFIG, "model.py", PYTHON)
+    write_model(folder, CONFIG.replace("waits", "broken"), "model.py", "raise ValueError")
+    (folder / "above" / "1").mkdir(parents=True)
+    (folder / "above" / "config.pbtxt").write_text(ABOVE)
+    for name in ("waits", "above", "broken"):
+        (folder / name / "warmup").mkdir()
+        (folder / name / "warmup" / "row").write_bytes(struct.pack("<2f", 1, 2))
     return folder
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer values and pairs, so that few servers start."""
-    monkeypatch.setattr("geulpi_perf._tune_knobs.DELAYS_US", (0,))
-    monkeypatch.setattr("geulpi_perf._tune_knobs.BATCHES", ())
-    monkeypatch.setattr("geulpi_perf._tune_knobs.PREFERRED", ((),))
-    monkeypatch.setattr("geulpi_perf._tune_knobs._powers", lambda _: (1,))
-    monkeypatch.setattr("geulpi_perf._tune_search.PAIRS", 1)
-    monkeypatch.setattr("geulpi_perf.tune.PROOF_PAIRS", 1)
-    monkeypatch.setattr("geulpi_perf.tune.LEVELS", (1, 4))
+    """Fewer values and pairs."""
+    monkeypatch.setattr("geulpi_perf._tune.knobs._powers", lambda _: (1,))
+    monkeypatch.setattr("geulpi_perf._tune.search.PAIRS", 1)
+    monkeypatch.setattr("geulpi_perf._tune.tuning.PROOF_PAIRS", 1)
+    monkeypatch.setattr("geulpi_perf._tune.tuning.LEVELS", (2,))
+
+
+def contents(repository: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(repository)): path.read_bytes()
+        for path in repository.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.usefixtures("few")
-def test_the_winner_is_written_with_its_measurement(repository: Path) -> None:
+def test_the_winner_is_written_with_its_measurement(repository: Path, tmp_path: Path) -> None:
     """A dry run writes nothing; then the config holds the settings and where they come from."""
-    path = repository / "event_classifier" / "config.pbtxt"
-    before = path.read_text()
-    options = {"p99_ms": 60_000, "repository": repository, "concurrency": 4, **QUICK}
-    dry = tune("event_classifier", dry_run=True, **options)
-    assert (path.read_text(), dry.written) == (before, ())
-    tuned = tune("event_classifier", **options)
-    assert tuned.written == (str(path),)
-    config = parsed(path.read_text())
-    assert path.read_text().startswith("# ours\n")
-    record = json.loads(config.parameters[TUNED].string_value)
-    assert record["after"]["requests_per_s"] == tuned.after.requests_per_s > 0
-    assert {"date", "cores", "objective", "before", "versions", "load"} <= set(record)
-    (delay,) = (s for s in tuned.settings if s.setting == "max_queue_delay_microseconds")
-    assert config.dynamic_batching.max_queue_delay_microseconds == delay.after
-    console = Console(record=True, width=120)
-    console.print(table(tuned))
-    assert "p99 ms" in console.export_text()
-    assert sorted(p.name for p in path.parent.iterdir()) == ["3", "config.pbtxt", "warmup"]
+    before = contents(repository)
+    tuned = tune("waits", repository=repository, parameters=PAUSES, dry_run=True, **OPTIONS)
+    assert (contents(repository), tuned.written) == (before, ())
+    assert [(one.setting, one.after) for one in tuned.changed] == [("pause", "0")]
+    app = typer.Typer()
+    app.command()(command)
+    out = tmp_path / "out"
+    asked = ["waits", "--p99-ms", "60000", "--seconds", "0.02", "--concurrency", "2"]
+    done = CliRunner().invoke(
+        app, [*asked, "--parameter", "pause=0.02,0", "--model-repository", str(repository),
+              "--json", "--output", str(out)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.exception
+    told = json.loads(done.stdout)
+    path = repository / "waits" / "config.pbtxt"
+    assert told["written"] == [str(path)]
+    assert told["after"]["requests_per_s"] > told["before"]["requests_per_s"] > 0
+    text = path.read_text()
+    assert text.startswith("# ours\n")
+    config = parsed(text)
+    assert config.parameters["pause"].string_value == "0"
+    record = config.parameters[TUNED].string_value
+    assert len(record) <= 600
+    assert json.loads(record)["changed"] == {"pause": ["0.02", "0"]}
+    assert json.loads(record)["after"] == told["after"]
+    after = contents(repository)
+    after["waits/config.pbtxt"] = before["waits/config.pbtxt"]
+    assert after == before
+    assert json.loads((out / "waits.tune.json").read_text()) == told
+    with (out / "waits.tune.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(told["measurements"])
+    assert {row["pause"] for row in rows} == {"0.02", "0"}
+    assert "<svg" in (out / "waits.tune.html").read_text()
+    assert (out / "waits.tune.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("few")
+def test_an_ensembles_steps_are_tuned(repository: Path) -> None:
+    """The step gets the setting, both the record; asked is the ensemble."""
+    tuned = tune("above", repository=repository, parameters=PAUSES, **OPTIONS)
+    assert [Path(path).parent.name for path in tuned.written] == ["above", "waits"]
+    for name in ("above", "waits"):
+        config = parsed((repository / name / "config.pbtxt").read_text())
+        assert "pause" in json.loads(config.parameters[TUNED].string_value)["changed"]
+    assert config.parameters["pause"].string_value == "0"
+
+
+@pytest.mark.usefixtures("few")
+def test_settings_that_change_answers_are_refused(repository: Path) -> None:
+    """However much faster they are."""
+    before = contents(repository)
+    with pytest.raises(AnswersDiffer, match=r"'waits'.*output 'Y'"):
+        tune("waits", repository=repository, parameters={"factor": ["1", "2"]}, **OPTIONS)
+    assert contents(repository) == before
+
+
+def test_what_counts_as_equal() -> None:
+    """Bits where the old settings always give the same; else closeness; no answer that varies."""
+
+    def one(y: float, together: float | None = None, t: object = "a") -> Answers:
+        alone = {"Y": np.array([[y]], np.float32), "T": np.array([[t]], object)}
+        other = {"Y": np.array([[y if together is None else together]], np.float32)}
+        return Answers(alone, alone | other)
+
+    tiny = 1 + 1e-6
+    check_equal("m", one(1), one(1), one(1))
+    check_equal("m", one(1, tiny), one(1, tiny), one(tiny, 1))
+    check_equal("m", one(1), one(tiny), one(tiny))
+    check_equal("m", one(1, t="a"), one(1, t="b"), one(1, t="c"))
+    for old, again, new in (
+        (one(1), one(1), one(tiny)),
+        (one(1, tiny), one(1, tiny), one(1.1, tiny)),
+        (one(1), one(1), one(1, 2)),
+        (one(1), one(1), one(1, t="b")),
+        (one(1), one(1), one(np.nan)),
+    ):
+        with pytest.raises(AnswersDiffer):
+            check_equal("m", old, again, new)
+
+
+def test_unusable_settings_are_refused_and_the_rest_goes_on(
+    repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy that can't be loaded is gone, others are measured as before, and none is revived."""
+    texts = read_configs(repository, "waits")
+    good, bad = parsed(texts["waits"]), parsed(texts["waits"])
+    bad.parameters["pause"].string_value = "long"
+    with TuningServer(repository, "waits", texts) as server:
+        folder = server.triton.model_repository
+        assert server.measure({"waits": bad}, 1, 0.02) is None
+        assert sorted(path.name for path in folder.iterdir()) == ["above", "waits"]
+        seen = []
+        for number in range(6):
+            good.parameters["pause"].string_value = f"0.00{number}"
+            seen.append(server.measure({"waits": good}, 1, 0.02))
+        assert all(one and one.requests_per_s > 0 for one in seen)
+        assert len(list(folder.glob("waits-*"))) == 4
+        ready = {state.name for state in server.triton.models() if state.ready}
+        assert ready == {path.name for path in folder.iterdir()}
+    assert "died" not in caplog.text
+    assert not folder.exists()
 
 
 @pytest.mark.usefixtures("few")
 def test_what_cannot_be_reached_changes_nothing(repository: Path) -> None:
     """A p99 of a nanosecond."""
-    path = repository / "event_classifier" / "config.pbtxt"
-    before = path.read_text()
+    before = contents(repository)
     with pytest.raises(OutOfReach, match="the lowest was"):
-        tune("event_classifier", p99_ms=1e-6, repository=repository, **QUICK)
-    assert path.read_text() == before
+        tune("waits", repository=repository, parameters=PAUSES, **OPTIONS | {"p99_ms": 1e-6})
+    assert contents(repository) == before
 
 
 @pytest.mark.usefixtures("few")
-def test_a_config_that_was_changed_meanwhile_is_left_alone(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_config_that_was_changed_meanwhile_is_left_alone(repository: Path) -> None:
     """Somebody publishes while we measure."""
-    path = repository / "event_classifier" / "config.pbtxt"
+    path = repository / "waits" / "config.pbtxt"
 
     def told(what: str) -> None:
-        if what.startswith("proving"):
+        if "proving" in what:
             path.write_text("# theirs\n")
 
     with pytest.raises(ConfigChanged):
-        tune("event_classifier", p99_ms=60_000, repository=repository, told=told, **QUICK)
+        tune("waits", repository=repository, parameters=PAUSES, told=told, **OPTIONS)
     assert path.read_text() == "# theirs\n"
 
 
-@pytest.mark.usefixtures("few")
-def test_an_interrupt_leaves_the_config_and_no_server(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-C in the middle."""
-    path = repository / "event_classifier" / "config.pbtxt"
-    before, served = path.read_text(), []
-    start = TuningServers._start
-    monkeypatch.setattr(
-        TuningServers, "_start", lambda self, texts: served.append(start(self, texts)) or served[-1]
-    )
+def name_of(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
-    def told(what: str) -> None:
-        if what.startswith("proving"):
-            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        tune("event_classifier", p99_ms=60_000, repository=repository, told=told, **QUICK)
-    assert path.read_text() == before
-    assert served
-    assert not any(one.triton.alive for one in served)
-    assert not any(one.triton.model_repository.exists() for one in served)
+def test_an_interrupt_leaves_the_config_and_no_process(repository: Path) -> None:
+    """Ctrl-C while it measures: exit 130."""
+    before = contents(repository)
+    code = "import typer; from geulpi_perf.cli import tune; typer.run(tune)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "waits", "--p99-ms", "60000", "--parameter", "pause=0.02,0",
+         "--model-repository", str(repository)],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 60
+        children: list[psutil.Process] = []
+        while not any("perf_analyzer" in name_of(child) for child in children):
+            assert time.monotonic() < until
+            children = psutil.Process(process.pid).children(recursive=True)
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert len(gone) > 1
+    assert alive == []
+    assert contents(repository) == before
+
+
+@pytest.fixture
+def read_only(repository: Path) -> Iterator[Path]:
+    """A repository that this process may read but not write, whoever runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "models")
+        shutil.copytree(repository, place)
+        Path(folder).chmod(0o755)
+        (place / "waits").chmod(0o555)
+        if root := os.geteuid() == 0:
+            os.seteuid(65534)
+        yield place
+        if root:
+            os.seteuid(0)
+        (place / "waits").chmod(0o755)
+
+
+def test_a_repository_that_cannot_be_written_is_told_at_once(read_only: Path) -> None:
+    """Before anything is measured."""
+    said: list[str] = []
+    with pytest.raises(ConfigNotWritable, match="--dry-run"):
+        tune("waits", repository=read_only, parameters=PAUSES, told=said.append, **OPTIONS)
+    assert said == []
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"p99_ms": 0}, "--p99-ms"),
-        ({"p99_ms": 10, "concurrency": 0}, "--concurrency"),
-        ({"p99_ms": 10, "seconds": -1}, "--seconds"),
-        ({"p99_ms": 10, "objective": "fame"}, "--objective"),
+        (["--p99-ms", "0"], "--p99-ms"),
+        (["--p99-ms", "nan"], "--p99-ms"),
+        (["--p99-ms", "9", "--concurrency", "0"], "--concurrency"),
+        (["--p99-ms", "9", "--seconds", "-1"], "--seconds"),
+        (["--p99-ms", "9", "--parameter", "pause"], "--parameter"),
+        (["--p99-ms", "9", "--parameter", "pause=1,,2"], "--parameter"),
+        (["--p99-ms", "9", "--output", __file__], "--output"),
     ],
 )
-def test_options_that_make_no_sense(repository: Path, options: dict, words: str) -> None:
+def test_options_that_make_no_sense(repository: Path, options: list[str], words: str) -> None:
     """They are refused before any server starts."""
-    with pytest.raises(UnusableOption, match=words):
-        tune("event_classifier", repository=repository, **options)
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, ["waits", "--model-repository", str(repository), *options])
+    assert isinstance(done.exception, UnusableOption)
+    assert str(done.exception).startswith(words)
 
 
 def test_models_that_cannot_be_tuned(repository: Path, hand_made: Path) -> None:
     """Unknown, without a sample, with an unreadable config, without that parameter."""
-    with pytest.raises(UntunableModel, match="event_classifier"):
-        tune("nobody", p99_ms=10, repository=repository)
+    with pytest.raises(UntunableModel, match=r"repository \(waits\)"):
+        tune("wait", p99_ms=10, repository=repository)
     with pytest.raises(UntunableModel, match="no sample"):
         tune("sum", p99_ms=10, repository=hand_made)
-    with pytest.raises(UntunableModel, match="no parameter"):
-        tune("event_classifier", p99_ms=10, repository=repository, parameters={"x": ["1"]})
-    (repository / "other").mkdir()
-    (repository / "other" / "config.pbtxt").write_text("max_batch_size: many")
-    with pytest.raises(UntunableModel, match="no parameter"):  # another's fault is not ours
-        tune("event_classifier", p99_ms=10, repository=repository, parameters={"x": ["1"]})
-    (repository / "event_classifier" / "config.pbtxt").write_text("max_batch_size: many")
+    with pytest.raises(UntunableModel, match=r"no parameter 'x'.*\n.*factor, pause"):
+        tune("waits", p99_ms=10, repository=repository, parameters={"x": ["1"]})
+    (repository / "waits" / "config.pbtxt").write_text("max_batch_size: many")
     with pytest.raises(UntunableModel, match="can't be read"):
-        tune("event_classifier", p99_ms=10, repository=repository)
+        tune("waits", p99_ms=10, repository=repository)
+    with pytest.raises(UntunableModel, match="'waits'"):  # a step of it
+        tune("above", p99_ms=10, repository=repository)

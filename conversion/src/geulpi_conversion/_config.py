@@ -12,7 +12,7 @@ from geulpi_conversion._composed import Ensemble, PythonModel
 from geulpi_conversion._converted import Converted, TensorSpec
 from geulpi_conversion._errors import InvalidServing
 from geulpi_conversion._recorded import PROVENANCE
-from geulpi_conversion._serving import ENSEMBLE, TRIM_EVERY, ServingConfig
+from geulpi_conversion._serving import ENSEMBLE, TRIM, TRIM_EVERY, ServingConfig
 
 WARMUP = "one_row"
 DATATYPES = {
@@ -25,6 +25,8 @@ DATATYPES = {
 # Parameters of this name and a dot are about one version; the file holds those of all versions.
 BY_VERSION = ("sha256", "trusted", "libraries", "manifest")
 CANARY = "canary"  # a parameter: the files below warmup/ that hold a row, by input
+TUNED = "tuned"  # a parameter: the measurement that the settings below come from
+MEASURED = ("intra_op_thread_count", TRIM)  # parameters among these settings
 BATCHING = "batching"  # a parameter; "request" where an answer depends on the rows asked with it
 
 
@@ -121,6 +123,30 @@ def kept_parameters(earlier: pb.ModelConfig, versions: Iterable[int]) -> dict[st
     """Return what an earlier config tells about versions that are still in the folder."""
     keys = [f"{kind}.{version}" for kind in BY_VERSION for version in versions]
     return {k: earlier.parameters[k].string_value for k in keys if k in earlier.parameters}
+
+
+def take_measured(config: pb.ModelConfig, earlier: pb.ModelConfig) -> None:
+    """Take over the settings of an earlier config that were measured, if the model is alike.
+
+    Raises:
+        InvalidServing: they don't go with other settings that are wanted.
+    """
+    alike = all(
+        getattr(config, field) == getattr(earlier, field) for field in ("backend", "platform")
+    ) and config.HasField("dynamic_batching") == earlier.HasField("dynamic_batching")
+    if TUNED not in earlier.parameters or not alike:
+        return
+    config.max_batch_size = earlier.max_batch_size
+    if config.HasField("dynamic_batching"):
+        batching, measured = config.dynamic_batching, earlier.dynamic_batching
+        batching.max_queue_delay_microseconds = measured.max_queue_delay_microseconds
+        batching.preferred_batch_size[:] = measured.preferred_batch_size
+    for group, before in zip(config.instance_group, earlier.instance_group, strict=False):
+        group.count = before.count
+    for key in (*MEASURED, TUNED):
+        if key == TUNED or (key in config.parameters and key in earlier.parameters):
+            config.parameters[key].CopyFrom(earlier.parameters[key])
+    ServingConfig.read(config)
 
 
 def forget_versions(config: pb.ModelConfig, versions: Iterable[int]) -> None:

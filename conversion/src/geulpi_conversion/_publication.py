@@ -35,6 +35,7 @@ def write_version(
     serving: ServingConfig | None,
     keep: int | None,
     sample: bool,
+    keep_tuned: bool,
 ) -> Path:
     """Write the next version of a model; `publish` documents it."""
     if keep is not None and (type(keep) is not int or keep < 1):
@@ -49,7 +50,9 @@ def write_version(
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root):
-            publication = _Publication(converted, serving, files, root / converted.name)
+            publication = _Publication(
+                converted, serving, files, root / converted.name, keep_tuned=keep_tuned
+            )
             if not publication.model.exists():
                 return publication.add_model()
             folder = publication.add_version()
@@ -68,6 +71,7 @@ class _Publication:
     serving: ServingConfig
     files: Mapping[str, bytes]
     model: Path
+    keep_tuned: bool
 
     def add_model(self) -> Path:
         self._check_policy([1])
@@ -128,6 +132,7 @@ class _Publication:
         converted = self.converted
         by_version: dict[str, str] = {}
         path = model / CONFIG
+        earlier = None
         if path.exists():
             try:
                 earlier = _config.parse_config(path.read_text(encoding="utf-8"))
@@ -148,6 +153,8 @@ class _Publication:
         for name, file_name in warmup.items():
             _write(model / WARMUP / file_name, _recorded.raw(converted.rows[name][:1]))
         config = _config.build_config(converted, self.serving, warmup, by_version)
+        if earlier is not None and self.keep_tuned:
+            _config.take_measured(config, earlier)
         _write(path, _config.write_config(config).encode())
         _remove_warmups(model, [*versions_in(model), version])
 

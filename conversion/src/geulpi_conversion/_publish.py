@@ -17,6 +17,7 @@ def publish(
     serving: ServingConfig | None = None,
     keep: int | None = None,
     sample: bool = True,
+    keep_tuned: bool | None = None,
 ) -> Path:
     """Write a model into a repository as its next version.
 
@@ -30,6 +31,9 @@ def publish(
         keep: so many versions are left, the newest and those that `serving` names; None is all.
         sample: whether some rows of the sample, with the estimator's answers, are stored beside the
             model for `geulpi verify`. They are real rows; the one for warm-up is too.
+        keep_tuned: whether settings of the version before that were measured (its config then has
+            the parameter `tuned`) stay: batch sizes, delay, instances, threads and trimming. By
+            default they do where `serving` is not given.
 
     Returns:
         The folder of the new version, `<repository>/<name>/<version>`.
@@ -42,4 +46,11 @@ def publish(
     # numpy, grpc and protobuf take a moment to import: not for `geulpi --help`.
     from geulpi_conversion._publication import write_version  # noqa: PLC0415
 
-    return write_version(converted, Path(repository), serving=serving, keep=keep, sample=sample)
+    return write_version(
+        converted,
+        Path(repository),
+        serving=serving,
+        keep=keep,
+        sample=sample,
+        keep_tuned=serving is None if keep_tuned is None else keep_tuned,
+    )

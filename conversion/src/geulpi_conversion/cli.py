@@ -22,6 +22,10 @@ Repository = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 SERVING = "How it is served"
+# Fields of ServingConfig that a measurement may have set; who sets one of them sets them all.
+TUNED_FIELDS = {
+    "max_batch_size", "queue_delay_us", "preferred_batch_sizes", "instances", "trim_every",
+}  # fmt: skip
 LIGHTER = "Smaller and faster"
 
 
@@ -87,8 +91,11 @@ def convert(
         ),
     ] = None,
     instances: Annotated[
-        int, typer.Option(help="Copies that answer at the same time.", rich_help_panel=SERVING)
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Copies that answer at the same time.", show_default="1", rich_help_panel=SERVING
+        ),
+    ] = None,
     device: Annotated[
         Device, typer.Option(help="Where they run.", rich_help_panel=SERVING)
     ] = "cpu",
@@ -158,7 +165,8 @@ def convert(
 ) -> None:
     """Convert a fitted estimator, prove that the answers are equal, and publish it.
 
-    It becomes ONNX where that gives the estimator's answers, else a Python-backend model.
+    It becomes ONNX where that gives the estimator's answers, else a Python-backend model. Settings
+    that `geulpi tune` wrote stay, unless an option here sets one of them.
 
     Example: geulpi convert churn.skops --sample churn.csv --name churn --keep 3 --target 25.06
     """
@@ -166,6 +174,7 @@ def convert(
 
     from geulpi_conversion import ServingConfig, publish
     from geulpi_conversion import convert as convert_estimator
+    from geulpi_conversion._describe import read_entry
     from geulpi_conversion._files import read_estimator, read_sample_file, takes_records
     from geulpi_conversion._targets import check_target, find_target
 
@@ -206,9 +215,13 @@ def convert(
             status.update(f"checking against Triton {target} …")
             check_target(converted, target)
         status.update("publishing …")
-        folder = publish(converted, repository, serving=serving, keep=keep, sample=store_sample)
+        folder = publish(
+            converted, repository, serving=serving, keep=keep, sample=store_sample,
+            keep_tuned=not wanted.keys() & TUNED_FIELDS,
+        )  # fmt: skip
     if as_json:
-        document = _to_dict(converted, folder) | {"serving": serving.to_dict(), "target": target}
+        written = read_entry(repository, name).to_dict()["serving"]
+        document = _to_dict(converted, folder) | {"serving": written, "target": target}
         print(json.dumps(document, ensure_ascii=False))
         return
     from geulpi_conversion import _report

@@ -89,7 +89,10 @@ def _built(wanted: Sequence[str], repository: Path, keep: int | None) -> Iterato
         with threadpool_limits(1):
             made = MODELS[name]()
         folders = {
-            part.name: publish(part, repository, serving=made.serving.get(part.name), keep=keep)
+            # What was measured on the machine that serves is better than what is said here.
+            part.name: publish(
+                part, repository, serving=made.serving.get(part.name), keep=keep, keep_tuned=True
+            )
             for part in made.parts
             if part.name not in published  # balance and burnout share a step
         }

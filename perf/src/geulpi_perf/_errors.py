@@ -5,6 +5,8 @@ PerfError              base: something failed (exit code 1)
 ├── UntunableModel     misuse (exit code 2): a model that is not there or can't be tuned
 ├── ToolMissing        a program that measures is not to be had here
 ├── OutOfReach         no settings that were tried keep the latency that was asked for
+├── AnswersDiffer      settings that were found to be best give other answers
+├── ConfigNotWritable  a config that can't be written
 ├── ConfigChanged      somebody else wrote a config while it was being tuned
 └── BenchFailed        the measurement itself failed
     └── Unstable       its windows did not agree, or the rate could not be kept
@@ -16,8 +18,10 @@ from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
+    "AnswersDiffer",
     "BenchFailed",
     "ConfigChanged",
+    "ConfigNotWritable",
     "OutOfReach",
     "PerfError",
     "ToolMissing",
@@ -86,6 +90,28 @@ class OutOfReach(PerfError):
             f"No settings of '{model}' keep a p99 of {wanted_ms:g} ms on this machine: {seen}.\n"
             "Remedy: allow more with --p99-ms, make the model smaller, or tune where it is served. "
             "Its config is as it was."
+        )
+
+
+class AnswersDiffer(PerfError):
+    """The best settings give other answers than those that the model has."""
+
+    def __init__(self, model: str, output: str) -> None:
+        super().__init__(
+            f"The best settings of '{model}' give other answers: its output '{output}' differs on "
+            "its own sample. They were refused, and its config is as it was.\n"
+            "Remedy: leave out what changes answers (--parameter), or let the model answer a row "
+            "whatever rows are beside it."
+        )
+
+
+class ConfigNotWritable(PerfError):
+    """A config that can't be written."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"'{path}' can't be written: {why}.\n"
+            "Remedy: make it writable, or look at what would be written with --dry-run."
         )
 
 

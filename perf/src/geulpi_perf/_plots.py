@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-__all__ = ["Line", "Lines", "bars", "lines", "panels", "save", "svg"]
+__all__ = ["Line", "Lines", "bars", "lines", "panels", "save", "scatter", "svg"]
 
 WIDTH_IN, HEIGHT_IN = 7.4, 3.2  # of one plot
 COLOURS, STYLES = 10, ("-", "--", ":")  # matplotlib has ten colours: then come dashes
@@ -114,9 +114,7 @@ def bars(
         ours: the bar that has a colour.
         x: what the axis says.
     """
-    figure = Figure((WIDTH_IN, 0.9 + 0.42 * len(values)), layout="constrained")
-    axes = figure.subplots()
-    _dress(axes, title)
+    figure, axes = _plot(title, 0.9 + 0.42 * len(values))
     names = list(values)
     middle = [median(values[name]) for name in names]
     spread = [
@@ -136,6 +134,27 @@ def bars(
     return figure
 
 
+def scatter(title: str, named: Mapping[str, Line], *, x: str, y: str) -> Figure:
+    """Return a plot with points; those of the first name are pale, those of the last stand out.
+
+    Args:
+        title: above it.
+        named: x and y values by the name in the legend.
+        x, y: what the axes say.
+    """
+    figure, axes = _plot(title)
+    looks = [THEIRS, *["#222"] * (len(named) - 2), OURS][-len(named) :]
+    for colour, (name, (across, up)) in zip(looks, named.items(), strict=True):
+        axes.scatter(across, up, label=name, color=colour, s=14 if colour == THEIRS else 60)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_ylim(bottom=0)
+    axes.grid(color="#e4e4e4")
+    axes.set_axisbelow(True)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    return figure
+
+
 def svg(figure: Figure) -> str:
     """Return a plot as an `<svg>` element."""
     file = io.StringIO()
@@ -148,6 +167,13 @@ def svg(figure: Figure) -> str:
 def save(figure: Figure, path: Path) -> None:
     """Write a plot as the file's name says: PNG, SVG or PDF."""
     figure.savefig(path, dpi=144)
+
+
+def _plot(title: str, height_in: float = HEIGHT_IN) -> tuple[Figure, Axes]:
+    figure = Figure((WIDTH_IN, height_in), layout="constrained")
+    axes = figure.subplots()
+    _dress(axes, title)
+    return figure, axes
 
 
 def _dress(axes: Axes, title: str) -> None:

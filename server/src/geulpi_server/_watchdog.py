@@ -61,7 +61,7 @@ class Watchdog:
         while not self._stopping.wait(_INTERVAL_S):
             if not self._process.alive:
                 return
-            stubs = living_stubs(self._process.pid)
+            stubs = still_living(self._stubs) | living_stubs(self._process.pid)
             lost |= {stub for pid, stub in self._stubs.items() if pid not in stubs}
             self._stubs = stubs
             if lost:
@@ -109,6 +109,15 @@ def living_stubs(pid: int) -> dict[int, Stub]:
                 if stub := _served_by(child):
                     stubs[int(child)] = stub
     return stubs
+
+
+def still_living(known: Mapping[int, Stub]) -> dict[int, Stub]:
+    """Return those of the known stubs that live.
+
+    A look through the threads' children misses one now and then: the child of a thread that ends
+    meanwhile, such as the one that loaded a model, becomes another thread's.
+    """
+    return {pid: stub for pid, stub in known.items() if _served_by(str(pid)) == stub}
 
 
 def _served_by(pid: str) -> Stub | None:

@@ -1,35 +1,39 @@
 """Finds a model's settings by measuring, and writes them into its config.
 
-The model is copied and served by Tritons of the tuner's own, so that neither the repository nor a
-running server is touched before the winner is known. `_tune_search` says how settings are found,
-`_tune_load` with which load. What is written is proven first: the settings as they were and as they
-are to be, in alternation.
+The models are copied and served by a Triton of the tuner's own, so that neither the repository nor
+a running server is touched before the winner is known. `search` says how settings are found. What
+is written is proven first: the settings as they were and as they are to be, in alternation, and
+that their answers are equal.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 from google.protobuf import text_format
-from rich.table import Table
 
-from geulpi_perf._errors import ConfigChanged, OutOfReach, UntunableModel, UnusableOption
-from geulpi_perf._tune_knobs import Knob, Value, knobs_of
-from geulpi_perf._tune_load import Measured
-from geulpi_perf._tune_search import CONCURRENCY, Goal, Objective, Point, Search
-from geulpi_perf._tune_server import CONFIG, TuningServers, read_configs, read_text
-from geulpi_perf._tune_text import parsed, rewritten
+from geulpi_perf._errors import (
+    ConfigChanged,
+    ConfigNotWritable,
+    OutOfReach,
+    UntunableModel,
+    UnusableOption,
+)
+from geulpi_perf._machine import Origin, origin
+from geulpi_perf._tune.answers import check_equal
+from geulpi_perf._tune.knobs import Knob, Value, knobs_of
+from geulpi_perf._tune.load import Measured
+from geulpi_perf._tune.search import CONCURRENCY, Goal, Objective, Point, Search
+from geulpi_perf._tune.server import CONFIG, TuningServer, read_configs, read_text
+from geulpi_perf._tune.text import parsed, rewritten
 
-__all__ = ["TUNED", "Change", "Seen", "Tuned", "table", "tune"]
+__all__ = ["TUNED", "Change", "Measurement", "Seen", "Tuned", "tune"]
 
 TUNED = "tuned"  # a parameter of the config: the measurement that its settings come from
 LEVELS = (1, 2, 4, 8, 16, 32, 64)
@@ -51,10 +55,19 @@ class Change:
 class Seen:
     """Medians of the proof, at so many requests in flight."""
 
-    concurrency: int
+    in_flight: int
     requests_per_s: float
     p50_ms: float
     p99_ms: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement: `seen` is None where the settings were refused."""
+
+    settings: Point
+    seconds: float
+    seen: Measured | None
 
 
 @dataclass(frozen=True)
@@ -67,10 +80,9 @@ class Tuned:
         p99_ms: what the p99 was to be at most.
         settings: all that was tried.
         before, after: what the old and the new settings reached, in alternation.
-        better: whether settings were found that are better than the old ones.
+        measurements: all that were taken, in their order.
+        origin: on what and with what.
         written: the configs that were written; none in a dry run.
-        measurements: how many were taken.
-        date, cores, processor, load, versions: on what and with what.
     """
 
     model: str
@@ -79,17 +91,17 @@ class Tuned:
     settings: tuple[Change, ...]
     before: Seen
     after: Seen
-    better: bool
-    written: tuple[str, ...]
-    measurements: int
-    date: str
-    cores: int
-    processor: str
-    load: str
-    versions: dict[str, str]
+    measurements: tuple[Measurement, ...]
+    origin: Origin
+    written: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> tuple[Change, ...]:
+        """The settings that are to differ."""
+        return tuple(one for one in self.settings if one.before != one.after)
 
 
-def tune(  # noqa: PLR0913 -- the options of a command, all but one by keyword
+def tune(
     name: str,
     *,
     p99_ms: float,
@@ -99,7 +111,6 @@ def tune(  # noqa: PLR0913 -- the options of a command, all but one by keyword
     concurrency: int = 8,
     seconds: float = 0.5,
     parameters: Mapping[str, Sequence[str]] | None = None,
-    with_perf_analyzer: bool = True,
     told: Callable[[str], None] = lambda _: None,
 ) -> Tuned:
     """Measure a model with many settings and write the best into its config.
@@ -114,124 +125,105 @@ def tune(  # noqa: PLR0913 -- the options of a command, all but one by keyword
         concurrency: requests in flight; for throughput only what the search begins with.
         seconds: how long the shortest measurement takes.
         parameters: values to try of further parameters that the model has.
-        with_perf_analyzer: make the load with perf_analyzer, where it is to be had.
         told: is told what is done next.
 
     Raises:
         UnusableOption: an option that can't be measured with.
         UntunableModel: the model is not there, has no sample, or nothing that could be tuned.
+        ConfigNotWritable: the repository can't be written to.
         OutOfReach: no settings keep the p99.
+        AnswersDiffer: the best settings give other answers.
         ConfigChanged: somebody else changed the config meanwhile.
     """
-    _check(p99_ms, objective, concurrency, seconds)
+    _check(p99_ms, concurrency, seconds)
     texts = read_configs(repository, name)
     configs = {model: parsed(text) for model, text in texts.items()}
     tunable = {m: c for m, c in configs.items() if not c.HasField("ensemble_scheduling")}
-    cores = len(os.sched_getaffinity(0))
-    knobs = list(
-        knobs_of(
-            tunable,
-            cores=cores,
-            least_batch=_least_batches(repository),
-            parameters=parameters or {},
-        )
-    )
-    _check_parameters(name, parameters or {}, tunable)
-    knobs = [knob for knob in knobs if len(knob.values) > 1]
-    if not knobs:
-        raise UntunableModel(
-            name, "its config has no setting that could differ", "tune another model"
-        )
+    knobs = _knobs(name, tunable, repository, parameters or {})
+    for model in texts if not dry_run else ():
+        if not os.access(repository / model, os.W_OK, effective_ids=True):
+            raise ConfigNotWritable(repository / model / CONFIG, "its folder is read-only")
     goal = Goal(objective, p99_ms)
-    lowest: list[float] = []
-    measurements = 0
+    taken: list[Measurement] = []
 
     told(f"serving {name} as it is")
-    with TuningServers(repository, name, texts, with_perf_analyzer=with_perf_analyzer) as server:
+    with TuningServer(repository, name, texts) as server:
 
         def measure(point: Point, seconds: float) -> Measured | None:
-            nonlocal measurements
-            measurements += 1
             level = point[CONCURRENCY]
             assert isinstance(level, int)
             seen = server.measure(_with(tunable, knobs, point), level, seconds)
-            lowest.extend([seen.p99_ms] if seen else [])
+            taken.append(Measurement(point, seconds, seen))
             return seen
 
         values: dict[str, Sequence[Value]] = {knob.name: knob.values for knob in knobs}
         if objective == "throughput":
             values = {CONCURRENCY: sorted({*LEVELS, concurrency}), **values}
-        search = Search(values, measure, goal, seconds, told)
+        search = Search(
+            values, measure, goal, seconds, lambda now: told(f"{len(taken)} measurements, {now}")
+        )
         before: Point = {knob.name: knob.read(tunable[knob.models[0]]) for knob in knobs}
         before[CONCURRENCY] = concurrency
         if objective == "throughput":
             before = search.along(CONCURRENCY, before)
         best = search.descend(before)
-        told("proving the winner")
+        told(f"{len(taken)} measurements, proving the winner")
         winner, old, new = search.duel(before, best, seconds * PROOF_PARTS, PROOF_PAIRS)
-        load, triton = server.load_by, server.triton_version
-    after = new if winner is best else old
-    if old is None or after is None or not goal.kept(after):
-        raise OutOfReach(name, p99_ms, min(lowest, default=None))
+        after = new if winner is best else old
+        if old is None or after is None or not goal.kept(after):
+            lowest = min((one.seen.p99_ms for one in taken if one.seen), default=None)
+            raise OutOfReach(name, p99_ms, lowest)
+        chosen = _with(tunable, knobs, winner)
+        if chosen != tunable:
+            told("comparing the answers")
+            sizes = [c.get(name, configs[name]).max_batch_size for c in (tunable, chosen)]
+            check_equal(
+                name,
+                *(server.answers(asked, min(sizes)) for asked in (tunable, tunable, chosen)),
+            )
     tuned = Tuned(
         name, objective, p99_ms,
         tuple(Change(k.name, k.models, before[k.name], winner[k.name]) for k in knobs),
-        _seen(before, old), _seen(winner, after),
-        better=winner != before,
-        written=(),
-        measurements=measurements,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        cores=cores,
-        processor=_processor(),
-        load=load,
-        versions={"triton": triton} | {p: version(p) for p in ("geulpi-perf", "tritonclient")},
+        _seen(before, old), _seen(winner, after), tuple(taken), origin("geulpi tune"),
     )  # fmt: skip
-    if dry_run:
-        return tuned
-    return _written(tuned, repository, texts, _with(tunable, knobs, winner))
+    return tuned if dry_run else _written(tuned, repository, texts, chosen)
 
 
-def table(tuned: Tuned) -> Table:
-    """Return what was found as a table."""
-    wanted = {"throughput": "most requests/s", "latency": "lowest p99"}[tuned.objective]
-    what = "" if tuned.better else ": the settings stay, none was better"
-    shown = Table(
-        "", "before", "after", title=f"{tuned.model}, {wanted} within {tuned.p99_ms:g} ms{what}"
-    )
-    for one in tuned.settings:
-        mark = "bold" if one.before != one.after else None
-        shown.add_row(one.setting, _shown(one.before), _shown(one.after), style=mark)
-    shown.add_section()
-    shown.add_row(CONCURRENCY, str(tuned.before.concurrency), str(tuned.after.concurrency))
-    for title, figure in (
-        ("requests/s", "requests_per_s"), ("p50 ms", "p50_ms"), ("p99 ms", "p99_ms")
-    ):  # fmt: skip
-        old, new = getattr(tuned.before, figure), getattr(tuned.after, figure)
-        form = ",.0f" if figure == "requests_per_s" else ".2f"
-        shown.add_row(title, f"{old:{form}}", f"{new:{form}}")
-    return shown
-
-
-def _check(p99_ms: float, objective: str, concurrency: int, seconds: float) -> None:
+def _check(p99_ms: float, concurrency: int, seconds: float) -> None:
     for option, value, good, expected in (
         ("--p99-ms", p99_ms, p99_ms > 0, "a time above 0"),
-        ("--objective", objective, objective in {"throughput", "latency"},
-         "throughput or latency"),
         ("--concurrency", concurrency, concurrency >= 1, "a number from 1"),
         ("--seconds", seconds, seconds > 0, "a time above 0"),
-    ):  # fmt: skip
+    ):
         if not good:
             raise UnusableOption(option, value, expected)
 
 
-def _check_parameters(
-    name: str, parameters: Mapping[str, Sequence[str]], configs: Mapping[str, Any]
-) -> None:
+def _knobs(
+    name: str,
+    configs: Mapping[str, Any],
+    repository: Path,
+    parameters: Mapping[str, Sequence[str]],
+) -> list[Knob]:
+    there = sorted({key for config in configs.values() for key in config.parameters})
     for key in parameters:
-        if not any(key in config.parameters for config in configs.values()):
+        if key not in there:
             raise UntunableModel(
-                name, f"it has no parameter '{key}'", "name one that its config.pbtxt holds"
-            )
+                name, f"it has no parameter '{key}'",
+                f"name one that its config.pbtxt holds ({', '.join(there) or 'none'})",
+            )  # fmt: skip
+    found = knobs_of(
+        configs,
+        cores=len(os.sched_getaffinity(0)),
+        least_batch=_least_batches(repository),
+        parameters=parameters,
+    )
+    knobs = [knob for knob in found if len(knob.values) > 1]
+    if not knobs:
+        raise UntunableModel(
+            name, "its config has no setting that could differ", "tune another model"
+        )
+    return knobs
 
 
 def _least_batches(repository: Path) -> dict[str, int]:
@@ -240,7 +232,7 @@ def _least_batches(repository: Path) -> dict[str, int]:
     for path in repository.glob(f"*/{CONFIG}"):
         try:
             config = parsed(path.read_text(encoding="utf-8"))
-        except text_format.ParseError:
+        except (OSError, UnicodeDecodeError, text_format.ParseError):
             continue  # it can't be served, so it sends nothing
         for step in config.ensemble_scheduling.step:
             least[step.model_name] = max(least.get(step.model_name, 0), config.max_batch_size)
@@ -270,13 +262,21 @@ def _written(
         config = configs.get(model) or parsed(text)
         if model != tuned.model and config == parsed(text):
             continue
-        config.parameters[TUNED].string_value = _record(tuned)
+        config.parameters[TUNED].string_value = _record(tuned, model)
         new[repository / model / CONFIG] = rewritten(text, config)
         if read_text(repository, model) != text:
             raise ConfigChanged(repository / model / CONFIG)
-    staged = {path: _staged(path, text) for path, text in new.items()}
-    for path, stage in staged.items():
-        stage.replace(path)
+    staged: dict[Path, Path] = {}
+    try:
+        for path, text in new.items():
+            staged[path] = _staged(path, text)
+        for path, stage in staged.items():
+            stage.replace(path)
+    except OSError as error:
+        raise ConfigNotWritable(path, error.strerror or str(error)) from error
+    finally:
+        for stage in staged.values():
+            stage.unlink(missing_ok=True)
     return replace(tuned, written=tuple(str(path) for path in new))
 
 
@@ -288,26 +288,25 @@ def _staged(path: Path, text: str) -> Path:
     return Path(stage.name)
 
 
-def _record(tuned: Tuned) -> str:
-    told = asdict(tuned)
-    del told["written"]
-    return json.dumps(told, ensure_ascii=False, sort_keys=True)
+def _record(tuned: Tuned, model: str) -> str:
+    """Return what one config tells of the measurement: short, for it is read by people."""
+    told = {
+        "date": tuned.origin.date,
+        "machine": tuned.origin.machine,
+        "measured": f"{tuned.model}, {tuned.objective} with p99 up to {tuned.p99_ms:g} ms, "
+        "its own sample one row a request",
+        "before": vars(tuned.before),
+        "after": vars(tuned.after),
+        "changed": {
+            one.setting: [one.before, one.after]
+            for one in tuned.changed
+            if model == tuned.model or model in one.models
+        },
+    }
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _seen(point: Point, seen: Measured) -> Seen:
     level = point[CONCURRENCY]
     assert isinstance(level, int)
-    return Seen(level, round(seen.requests_per_s, 1), round(seen.p50_ms, 3), round(seen.p99_ms, 3))
-
-
-def _shown(value: Value) -> str:
-    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return Seen(level, round(seen.requests_per_s, 1), round(seen.p50_ms, 2), round(seen.p99_ms, 2))

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from geulpi_perf._tune_knobs import Value
-from geulpi_perf._tune_load import Measured
+from geulpi_perf._tune.knobs import Value
+from geulpi_perf._tune.load import Measured
 
 __all__ = ["CONCURRENCY", "Goal", "Objective", "Point", "Search", "middle"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,6 @@ PREFERRED = ((), (8,), (16,), (32,))
 BATCHES = (16, 64, 256)
 # Parameters of Python models that change cost, never answers.
 PYTHON_PARAMETERS = {"trim_every": ("100", "1000", "10000")}
-TUNABLE = "tunable"  # a parameter: JSON, what may be tried of other parameters, by name
 _THREADS = "intra_op_thread_count"
 
 
@@ -71,7 +69,7 @@ def knobs_of(
             counts = _powers(cores)
             yield _knob(name, (model,), configs, counts, _read_instances, _write_instances)
     onnx = tuple(m for m, config in configs.items() if config.backend == "onnxruntime")
-    threads = tuple(str(count) for count in _powers(cores))
+    threads = tuple(parameters.get(_THREADS, map(str, _powers(cores))))
     for label, models in _alike(onnx, configs, _read_threads):
         name = f"{label}{_THREADS}"
         yield _parameter(_THREADS, models, configs, threads, unless="1", name=name)
@@ -84,10 +82,9 @@ def knobs_of(
             yield _knob("preferred_batch_size", (model,), configs, preferred,
                         _read_preferred, _write_preferred)  # fmt: skip
     for model, config in configs.items():
-        told = config.parameters[TUNABLE].string_value if TUNABLE in config.parameters else "{}"
         own = PYTHON_PARAMETERS if config.backend == "python" else {}
-        for key, values in {**own, **json.loads(told), **parameters}.items():
-            if key in config.parameters:
+        for key, values in {**own, **parameters}.items():
+            if key in config.parameters and key != _THREADS:
                 name = key if alone else f"{model}: {key}"
                 tried = tuple(str(value) for value in values)
                 yield _parameter(key, (model,), configs, tried, name=name)

@@ -1,0 +1,1 @@
+"""`geulpi tune`: settings found by measuring, and written into a config."""
