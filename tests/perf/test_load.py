@@ -402,10 +402,7 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-COMMAND = (
-    sys.executable, "-c",
-    "import geulpi.__main__ as m, geulpi_perf.cli as c; m.app.command()(c.load); m.main()", "load",
-)  # fmt: skip
+COMMAND = (sys.executable, "-m", "geulpi", "load")
 
 
 def _load(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ import pytest
 from geulpi_server import _triton
 
 sys.path.insert(0, str(Path(_triton.__file__).parent / "backends" / "onnxruntime"))
+import onnx_model
 from onnx_model import ModelRefused, OnnxModel, RequestRefused, Settings, decode_strings
 
 CONFIG = {
@@ -87,6 +88,38 @@ def test_the_pinned_digest_is_checked(path: Path, tmp_path: Path) -> None:
         OnnxModel(path, CONFIG, sha256="0" * 64)
     with pytest.raises(ModelRefused, match="can't be read"):
         OnnxModel(tmp_path / "none.onnx", CONFIG)
+
+
+def test_what_was_checked_is_what_is_loaded(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is replaced after its digest was taken changes nothing."""
+    content = path.read_bytes()
+    copy = tmp_path / "model.onnx"
+    copy.write_bytes(content)
+    digest_of = hashlib.sha256
+
+    def replaced(found: bytes) -> object:
+        copy.write_bytes(b"not what was published")
+        return digest_of(found)
+
+    monkeypatch.setattr(hashlib, "sha256", replaced)
+    digest = digest_of(content).hexdigest()
+    (answer,) = OnnxModel(copy, CONFIG, sha256=digest).infer([{"X": rows(1, 3)}], [["S"]])
+    assert copy.read_bytes() != content
+    assert answer["S"].tolist() == [[3]]
+
+
+def test_memory_is_given_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many runs what a large batch took goes back; answers stay the same."""
+    monkeypatch.setattr(onnx_model, "GIVE_BACK_EVERY", 3)
+    model = OnnxModel(path, CONFIG)
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    for n in (1, 2, 3, 4, 5, 6):
+        (answer,) = model.infer([{"X": rows(n, 3) * n}], [["S"]])
+        assert answer["S"].ravel().tolist() == [3 * n] * n
+    OnnxModel(path, CONFIG)
+    assert len(list(Path("/proc/self/fd").iterdir())) == files
 
 
 def test_settings_follow_the_official_backends_parameters() -> None:

@@ -43,7 +43,15 @@ def find_wrk() -> str:
     raise ToolMissing("wrk", "it is not on PATH", "e.g. `apt install wrk`")
 
 
-def load(wrk: str, url: str, body: object, folder: Path, *, seconds: float) -> Load:
+def load(
+    wrk: str,
+    url: str,
+    body: object,
+    folder: Path,
+    *,
+    seconds: float,
+    connections: int = CONNECTIONS,
+) -> Load:
     """Post `body` as JSON over and over; wrk's script is written into `folder`."""
     script = folder / "post.lua"
     script.write_text(
@@ -51,7 +59,7 @@ def load(wrk: str, url: str, body: object, folder: Path, *, seconds: float) -> L
         "wrk.headers['Content-Type'] = 'application/json'\n"
     )
     length = f"-d{max(1, round(seconds))}s"
-    return read_wrk(said(wrk, "-t1", f"-c{CONNECTIONS}", length, "--latency", "-s", script, url))
+    return read_wrk(said(wrk, "-t1", f"-c{connections}", length, "--latency", "-s", script, url))
 
 
 def read_wrk(report: str) -> Load:

@@ -22,9 +22,9 @@ from google.protobuf import text_format
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from geulpi_perf._bench.rows import input_data, shaped
 from geulpi_perf._errors import BenchFailed, UntunableModel
 from geulpi_perf._perf_analyzer import find_perf_analyzer
-from geulpi_perf._rows import input_data, shaped
 from geulpi_perf._tune.answers import Answers, ask, sample_rows
 from geulpi_perf._tune.load import Load, Measured
 from geulpi_perf._tune.text import parsed, rewritten
