@@ -57,7 +57,8 @@ def test_perf_analyzers_report_is_read() -> None:
 def test_wrks_report_is_read() -> None:
     """Rates, latencies in whatever unit, and every kind of error; anything else is a failure."""
     load = read_wrk(WRK)
-    assert (load.requests_per_s, load.p50_ms, load.p99_ms) == (9103.21, 10.48, 1020)
+    assert load.requests_per_s == pytest.approx(9103.21 * (1 - 4 / 45_000))  # 4 were refused
+    assert (load.p50_ms, load.p99_ms) == (10.48, 1020)
     assert load.errors == 7
     with pytest.raises(BenchFailed):
         read_wrk("unable to connect")

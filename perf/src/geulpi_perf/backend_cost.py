@@ -37,12 +37,12 @@ from rich.console import Console
 from rich.table import Table
 from tritonclient.grpc import model_config_pb2
 
+from geulpi_perf._bench.rows import input_data
 from geulpi_perf._errors import BenchFailed, PerfError, UnusableOption
 from geulpi_perf._forest import make_forest
 from geulpi_perf._load.processes import Use, processes, use_of
 from geulpi_perf._machine import origin
 from geulpi_perf._processes import ROOT, said
-from geulpi_perf._bench.rows import input_data
 from geulpi_perf._wrk import find_wrk, load
 
 __all__ = ["main", "measure_here"]
