@@ -12,16 +12,24 @@ __all__ = ["LEAST_GAIN", "turn", "verdicts", "why"]
 LEAST_GAIN = 0.10
 """What a doubling must bring, or may cost, for a curve to count as going on."""
 
+_AT_REST = 0.1  # of all cores
 _FULL = 0.9  # of all cores, or of one: what is left is the scheduler's
 
 
 def verdicts(curve: Curve, cores: int) -> list[str]:
-    """Return a sentence for each line of a curve."""
-    return [
-        f"{name}: {_verdict(curve, points, cores)}"
+    """Return a sentence for each line of a curve, and one if other programs were in its way."""
+    said = [
+        f"{name}: {_verdict(curve, points, cores)}."
         for name, points in curve.series.items()
         if len(points) > 1
     ]
+    others = [point.cores.get("others", 0.0) for point in curve.points]
+    if others and (mean := math.fsum(others) / len(others)) > _AT_REST * cores:
+        said.append(
+            f"The machine was not at rest: other programs kept {mean:.1f} of {cores} cores busy, "
+            "so these figures are not to be quoted."
+        )
+    return said
 
 
 def turn(x: Sequence[float], y: Sequence[float], *, grows: bool) -> int | None:
