@@ -54,6 +54,8 @@ def turn(x: Sequence[float], y: Sequence[float], *, grows: bool) -> int | None:
 def why(point: Point, cores: int) -> str:
     """Return what held a load up, by who kept the cores busy."""
     used = sum(point.cores.values())
+    if not used:
+        return "no processor time was counted: measure for longer"
     shares = sorted(((spent, role) for role, spent in point.cores.items()), reverse=True)
     said = ", ".join(
         f"{spent / used:.0%} in {_in(role)}" for spent, role in shares if spent >= used / 20
