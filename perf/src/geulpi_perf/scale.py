@@ -89,6 +89,7 @@ def _run(options: argparse.Namespace) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from geulpi_perf._scale import report  # noqa: PLC0415
+    from geulpi_perf._scale.nodes import FORMULA  # noqa: PLC0415
     from geulpi_perf._scale.results import as_json  # noqa: PLC0415
 
     results = _results(options)
@@ -101,15 +102,15 @@ def _run(options: argparse.Namespace) -> None:
         return
     console = Console()
     for curve in results.curves:
-        for table in report.tables(curve):
-            console.print(table)
+        for shown in report.tables(curve):
+            console.print(shown)
         for remark in report.remarks(curve, results.cores):
             console.print(f"- {remark}", highlight=False)
         console.print()
     table = report.nodes_table(results)
     if table is not None:
         console.print(table)
-        console.print(report.FORMULA, highlight=False)
+        console.print(FORMULA, highlight=False)
     if options.mix is None:
         console.print("For the calendar models' mix give --mix.", highlight=False)
 

@@ -103,9 +103,9 @@ class _Sample:
                 user, system = rest.split()[11:13]
                 role = _BY_PROGRAM.get(name.partition("(")[2], "callers")
                 self.spent_s[pid, role] = (int(user) + int(system)) / _TICKS_PER_S
-        counts = (_PROC / "stat").read_text().partition("\n")[0].split()[1:9]
-        user, nice, system, _idle, _waiting, *interrupts = map(int, counts)
-        self.machine_s = (user + nice + system + sum(interrupts)) / _TICKS_PER_S
+        # All but idling and waiting for disks, which are the fourth and fifth.
+        counts = [int(n) for n in (_PROC / "stat").read_text().partition("\n")[0].split()[1:9]]
+        self.machine_s = (sum(counts[:3]) + sum(counts[5:])) / _TICKS_PER_S
 
 
 class _Span:

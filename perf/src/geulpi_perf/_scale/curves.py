@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import redis
 from geulpi_client import ModelClient
-from geulpi_server import EmbeddedValkey
+from geulpi_server import EmbeddedTriton, EmbeddedValkey
 
 from geulpi_perf._errors import BenchFailed
 from geulpi_perf._forest import ROW
@@ -39,6 +39,7 @@ CHUNK = 1000  # rows of a call that fills the caches
 DIFFERENT = 5000  # rows that are looked up in turn
 TRIES = 500  # until all rows are in the cache
 KEPT_S = 86_400
+FILL_S = 30.0  # that one such call may take
 VALKEY_MB, MEMORY_BYTES = 2048, 2 << 30  # more than the largest number of entries takes
 
 Points = Iterator[Point]
@@ -86,7 +87,7 @@ def _instances(shop: Workshop, stack: ExitStack) -> Points:
 def _batches(shop: Workshop, stack: ExitStack) -> Points:
     triton = shop.serve(stack, shop.forest.repository)
     for rows in ROWS:
-        series = f"{rows} row{'s' if rows > 1 else ''} a request"
+        series = f"{rows} row{'s' if rows > 1 else ''}"
         for count in FLIGHTS:
             yield from shop.over_grpc(triton, "forest", series, count, in_flight=count, rows=rows)
 
@@ -116,6 +117,7 @@ def _sizes(
     triton = shop.serve(stack, repository)
     for series, x, model in models:
         control(triton, model.name, "unload")
+        _wait_until_gone(triton, f"{model.name}_0_0")
         more = {
             "artefact_mb": (repository / model.name / "1" / "model.onnx").stat().st_size / 1e6,
             "load_s": control(triton, model.name, "load"),
@@ -143,9 +145,15 @@ def _cache(shop: Workshop, stack: ExitStack) -> Points:
     triton = shop.serve(stack, shop.forest.repository)
     valkey = stack.enter_context(EmbeddedValkey(max_memory_mb=VALKEY_MB))
     store = stack.enter_context(redis.Redis.from_url(valkey.url))
-    kept = {"ttl_s": {"forest": KEPT_S}, "cache": valkey.url, "early_refresh": 0.0, "timeout_s": 30}
-    shared = stack.enter_context(ModelClient(triton.grpc_url, **kept))
-    own = stack.enter_context(ModelClient(triton.grpc_url, memory_bytes=MEMORY_BYTES, **kept))
+    shared, own = (
+        stack.enter_context(
+            ModelClient(
+                triton.grpc_url, cache=valkey.url, memory_bytes=memory, timeout_s=FILL_S,
+                ttl_s={"forest": KEPT_S}, early_refresh=0,
+            )
+        )
+        for memory in (0, MEMORY_BYTES)
+    )  # fmt: skip
     before, empty = 0, _used_bytes(store)
     for entries in ENTRIES:
         for start in range(before, entries, CHUNK):
@@ -222,6 +230,14 @@ def _looked_up(client: ModelClient, entries: int) -> Callable[[], object]:
             return lambda: client.infer("forest", next(turns))
         time.sleep(0.1)
     raise _not_cached()
+
+
+def _wait_until_gone(triton: EmbeddedTriton, instance: str) -> None:
+    """Wait for the end of an instance's process, which comes a moment after the unloading."""
+    for _ in range(TRIES):
+        if not pss_mb(triton.pid, instance):
+            return
+        time.sleep(0.02)
 
 
 def _keep(client: ModelClient, numbers: npt.NDArray[np.int64]) -> None:
