@@ -87,7 +87,8 @@ class Meter:
         (_, role), spent_s = max(by_process.items(), key=lambda item: item[1])
         self.busiest = (role, spent_s / seconds)
         busy = sum(span.machine_s for span in loaded) / seconds
-        self.cores["others"] = max(0.0, busy - sum(self.cores.values()))
+        ours = sum(self.cores.values())
+        self.cores["others"] = max(0.0, min(busy, len(os.sched_getaffinity(0))) - ours)
 
 
 class _Sample:

@@ -49,12 +49,12 @@ def tables(curve: Curve) -> list[Table]:
             for series, points in curve.series.items():
                 for point in points:
                     cells = (_number(point.figure(name)) for name in names)
-                    table.add_row(series, f"{point.x:,g}", *cells)
+                    table.add_row(series, f"{point.x:,.0f}", *cells)
             found.append(table)
     table = _table(f"{curve.title}: cores at work", [curve.x, *ROLES])
     for series, points in curve.series.items():
         for point in points:
-            table.add_row(series, f"{point.x:,g}", *(f"{point.cores[r]:.2f}" for r in ROLES))
+            table.add_row(series, f"{point.x:,.0f}", *(f"{point.cores[r]:.2f}" for r in ROLES))
     return [*found, table]
 
 
@@ -128,10 +128,14 @@ def _pictures(curve: Curve) -> Iterator[tuple[str, Figure]]:
         }
         title = f"{curve.title}: {LABELS[figure]}"
         name = f"{curve.name}_{figure}" if number else curve.name
-        yield (
-            name,
-            lines(title, drawn, x=curve.x, y=LABELS[figure], log=_log(curve, figure), points=True),
+        picture = lines(
+            title, drawn, x=curve.x, y=LABELS[figure], log=_log(curve, figure), points=True
         )
+        # At what was measured, not at powers of two.
+        varied = sorted({point.x for point in curve.points})
+        (axes,) = picture.axes
+        axes.set_xticks(varied, [f"{x:,.0f}" for x in varied])
+        yield name, picture
 
 
 def _log(curve: Curve, figure: str) -> str:

@@ -79,11 +79,11 @@ def _verdict(curve: Curve, points: Sequence[Point], cores: int) -> str:
     if at is None:
         last = points[-1]
         verb = "still grows at" if curve.grows else "holds up to the last,"
-        return f"{verb} {last.x:,g} {curve.x}: {why(last, cores)}"
+        return f"{verb} {last.x:,.0f} {curve.x}: {why(last, cores)}"
     # What a larger one costs is seen where it costs.
     seen = points[at] if curve.grows else points[at + 1]
-    there = "" if curve.grows else f"; at {seen.x:,g} "
-    return f"{verb} {points[at].x:,g} {curve.x}{there or ': '}{why(seen, cores)}"
+    there = "" if curve.grows else f"; at {seen.x:,.0f} "
+    return f"{verb} {points[at].x:,.0f} {curve.x}{there or ': '}{why(seen, cores)}"
 
 
 def _in(role: str) -> str:
