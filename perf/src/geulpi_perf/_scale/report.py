@@ -48,6 +48,8 @@ def tables(curve: Curve) -> list[Table]:
             table = _table(title, [curve.x, *(LABELS[name] for name in names)])
             for series, points in curve.series.items():
                 for point in points:
+                    if not any(math.isfinite(point.figure(name)) for name in names):
+                        continue
                     cells = (_number(point.figure(name)) for name in names)
                     table.add_row(series, f"{point.x:,.0f}", *cells)
             found.append(table)
@@ -125,6 +127,7 @@ def _pictures(curve: Curve) -> Iterator[tuple[str, Figure]]:
         drawn = {
             name: ([point.x for point in points], [point.figure(figure) for point in points])
             for name, points in curve.series.items()
+            if any(math.isfinite(point.figure(figure)) for point in points)
         }
         title = f"{curve.title}: {LABELS[figure]}"
         name = f"{curve.name}_{figure}" if number else curve.name
