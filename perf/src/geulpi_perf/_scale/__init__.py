@@ -1,0 +1,1 @@
+"""How serving scales: the curves, what ends them, and what they come to."""
