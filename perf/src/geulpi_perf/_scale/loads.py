@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from geulpi_server import EmbeddedTriton
 
-from geulpi_perf._bench import bench
+from geulpi_perf._bench.measure import Asked, measure
+from geulpi_perf._bench.targets import Target
 from geulpi_perf._errors import BenchFailed, Unstable
 from geulpi_perf._forest import ROW, Forest, make_forest
-from geulpi_perf._inspected import Target
 from geulpi_perf._perf_analyzer import PerfAnalyzer, find_perf_analyzer
 from geulpi_perf._scale.caller import callers
 from geulpi_perf._scale.cpu import Meter
@@ -79,12 +79,10 @@ class Workshop:
         self.say(f"{model}: {rows} rows, {in_flight} in flight …")
         target = Target("grpc", triton.grpc_url, triton.control_header)
         for seconds in (self.seconds, 2 * self.seconds):
+            asked = Asked(model, seconds, triton.model_repository, rows_per_request=rows)
             try:
                 with Meter() as meter:
-                    found = bench(
-                        self.tool, model, target, seconds=seconds, concurrency=in_flight,
-                        rows_per_request=rows, repository=triton.model_repository,
-                    )  # fmt: skip
+                    found = measure(self.tool, asked, target, concurrency=in_flight)
             except Unstable:
                 continue
             return [
