@@ -97,6 +97,7 @@ def test_what_is_tuned() -> None:
     """No batcher for a model without one, no batch that is too small for an ensemble above it."""
     options: dict[str, Any] = {
         "cores": 4,
+        "max_instances": 4,
         "least_batch": {"m": 64},
         "parameters": {"b": ["1", "2"]},
     }
@@ -117,12 +118,17 @@ def test_what_is_tuned() -> None:
 def test_steps_share_their_delay_and_keep_their_batches() -> None:
     """Of an ensemble's steps, only the instances are tuned one by one."""
     configs = {"one": parsed(TEXT), "two": parsed(TEXT)}
-    knobs = {k.name: k for k in knobs_of(configs, cores=2, least_batch={}, parameters={})}
+    knobs = {
+        k.name: k
+        for k in knobs_of(configs, cores=2, max_instances=2, least_batch={}, parameters={})
+    }
     assert knobs["max_queue_delay_microseconds"].models == ("one", "two")
     assert knobs["two: instances"].models == ("two",)
     assert "max_batch_size" not in knobs
     configs["two"].dynamic_batching.max_queue_delay_microseconds = 0
-    names = [k.name for k in knobs_of(configs, cores=2, least_batch={}, parameters={})]
+    names = [
+        k.name for k in knobs_of(configs, cores=2, max_instances=2, least_batch={}, parameters={})
+    ]
     assert "two: max_queue_delay_microseconds" in names  # different now, so each for itself
 
 

@@ -38,6 +38,12 @@ def tune(
             metavar="KEY=V1,V2", help="Try these values of a parameter of the config, too."
         ),
     ] = None,
+    max_instances: Annotated[
+        int | None,
+        typer.Option(
+            help="Try no more instances: each takes memory.", show_default="one for each core"
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write no config.")] = False,
     model_repository: Annotated[
         Path, typer.Option(help="Where the model is, and its config is written.")
@@ -87,6 +93,7 @@ def tune(
             concurrency=concurrency,
             seconds=seconds,
             parameters=parameters,
+            max_instances=max_instances,
             told=lambda what: status.update(f"{what} …"),
         )
     if as_json:

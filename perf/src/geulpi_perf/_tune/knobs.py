@@ -43,6 +43,7 @@ def knobs_of(
     configs: Mapping[str, Any],
     *,
     cores: int,
+    max_instances: int,
     least_batch: Mapping[str, int],
     parameters: Mapping[str, Sequence[str]],
 ) -> Iterator[Knob]:
@@ -55,6 +56,7 @@ def knobs_of(
     Args:
         configs: the configs by model, without the ensemble itself.
         cores: how many there are.
+        max_instances: so many of a model are tried at most, each a process with memory of its own.
         least_batch: batches that a model must take, because an ensemble sends them.
         parameters: values to try of further parameters, for the models that have them.
     """
@@ -66,7 +68,7 @@ def knobs_of(
     for model, config in configs.items():
         if len(config.instance_group) <= 1:
             name = "instances" if alone else f"{model}: instances"
-            counts = _powers(cores)
+            counts = _powers(max_instances)
             yield _knob(name, (model,), configs, counts, _read_instances, _write_instances)
     onnx = tuple(m for m, config in configs.items() if config.backend == "onnxruntime")
     threads = tuple(parameters.get(_THREADS, map(str, _powers(cores))))
@@ -131,7 +133,7 @@ def _alike(
 
 
 def _powers(most: int) -> tuple[int, ...]:
-    """Return 1, 2, 4 … up to the number of cores."""
+    """Return 1, 2, 4 … up to a number."""
     return tuple(1 << power for power in range(most.bit_length()))
 
 

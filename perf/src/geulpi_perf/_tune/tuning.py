@@ -111,6 +111,7 @@ def tune(
     concurrency: int = 8,
     seconds: float = 0.5,
     parameters: Mapping[str, Sequence[str]] | None = None,
+    max_instances: int | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Tuned:
     """Measure a model with many settings and write the best into its config.
@@ -125,6 +126,8 @@ def tune(
         concurrency: requests in flight; for throughput only what the search begins with.
         seconds: how long the shortest measurement takes.
         parameters: values to try of further parameters that the model has.
+        max_instances: instances of a model that are tried at most, None is one for each core; each
+            has a process with memory of its own.
         told: is told what is done next.
 
     Raises:
@@ -135,11 +138,11 @@ def tune(
         AnswersDiffer: the best settings give other answers.
         ConfigChanged: somebody else changed the config meanwhile.
     """
-    _check(p99_ms, concurrency, seconds)
+    _check(p99_ms, concurrency, seconds, max_instances)
     texts = read_configs(repository, name)
     configs = {model: parsed(text) for model, text in texts.items()}
     tunable = {m: c for m, c in configs.items() if not c.HasField("ensemble_scheduling")}
-    knobs = _knobs(name, tunable, repository, parameters or {})
+    knobs = _knobs(name, tunable, repository, parameters or {}, max_instances)
     for model in texts if not dry_run else ():
         if not os.access(repository / model, os.W_OK, effective_ids=True):
             raise ConfigNotWritable(repository / model / CONFIG, "its folder is read-only")
@@ -189,11 +192,17 @@ def tune(
     return tuned if dry_run else _written(tuned, repository, texts, chosen)
 
 
-def _check(p99_ms: float, concurrency: int, seconds: float) -> None:
+def _check(p99_ms: float, concurrency: int, seconds: float, max_instances: int | None) -> None:
     for option, value, good, expected in (
         ("--p99-ms", p99_ms, p99_ms > 0, "a time above 0"),
         ("--concurrency", concurrency, concurrency >= 1, "a number from 1"),
         ("--seconds", seconds, seconds > 0, "a time above 0"),
+        (
+            "--max-instances",
+            max_instances,
+            max_instances is None or max_instances >= 1,
+            "a number from 1",
+        ),
     ):
         if not good:
             raise UnusableOption(option, value, expected)
@@ -204,6 +213,7 @@ def _knobs(
     configs: Mapping[str, Any],
     repository: Path,
     parameters: Mapping[str, Sequence[str]],
+    max_instances: int | None,
 ) -> list[Knob]:
     there = sorted({key for config in configs.values() for key in config.parameters})
     for key in parameters:
@@ -212,9 +222,11 @@ def _knobs(
                 name, f"it has no parameter '{key}'",
                 f"name one that its config.pbtxt holds ({', '.join(there) or 'none'})",
             )  # fmt: skip
+    cores = len(os.sched_getaffinity(0))
     found = knobs_of(
         configs,
-        cores=len(os.sched_getaffinity(0)),
+        cores=cores,
+        max_instances=max_instances or cores,
         least_batch=_least_batches(repository),
         parameters=parameters,
     )
