@@ -46,8 +46,9 @@ fmt: $(STAMP) ## format the code, mend what can be mended, write the client's th
 models: $(STAMP) ## train, convert and publish the calendar models
 	@$(BIN)/geulpi build
 
-perf: $(STAMP) ## print the measured figures of the README
-	@$(BIN)/python -m geulpi_perf.figures
+perf: $(STAMP) ## measure the figures of the README anew, into perf/results (13 minutes)
+	@$(BIN)/geulpi load --preset seed --output perf/results
+	@$(BIN)/geulpi compare --output perf/results
 
 analyzer: $(STAMP) ## set up Triton's perf_analyzer without root, and print where it is
 	@$(BIN)/python -m geulpi_perf._perf_analyzer

@@ -25,6 +25,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from geulpi_perf._machine import origin
+
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,7 +69,9 @@ def main() -> None:
         )
     Console().print(table)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(one) for one in waited], indent=2) + "\n")
+    told = origin("python -m geulpi_perf.calendar_models").as_json()
+    told["calls"] = [asdict(one) for one in waited]
+    RESULTS.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def measure(client: GeulpiClient) -> list[Waited]:

@@ -101,7 +101,7 @@ class Tuned:
         return tuple(one for one in self.settings if one.before != one.after)
 
 
-def tune(
+def tune(  # noqa: PLR0913 -- the options of a command, all but one by keyword
     name: str,
     *,
     p99_ms: float,
