@@ -146,10 +146,28 @@ def test_the_search_finds_the_best_in_spite_of_noise() -> None:
         return Measured(rate, 1.0, 2.0 * point["b"])
 
     search = Search({"a": [1, 2, 4, 8], "b": [1, 2, 4, 8]}, measure, Goal("throughput", 9), 0.1)
-    found = search.descend({"a": 2, "b": 1})
+    found = search.descend({"a": 2, "b": 1})[-1]
     assert found["b"] in {2, 4}  # 8 breaks the p99
     assert found["a"] in {2, 4}
     assert measured < 60
+
+
+def test_what_fails_its_proof_gives_way_to_what_was_best_before() -> None:
+    """Short measurements flatter a setting that misses the p99 in longer ones."""
+
+    def measure(point: dict[str, Any], seconds: float) -> Measured:
+        late = 50.0 if point["a"] == 3 and seconds > 1 else 5.0
+        return Measured(1000.0 * point["a"], 1.0, late)
+
+    search = Search({}, measure, Goal("throughput", 9), 0.1)
+    path: list[dict[str, Any]] = [{"a": 1}, {"a": 2}, {"a": 3}]
+    winner, old, new = search.prove(path, 2.0)
+    assert winner == {"a": 2}
+    assert old is not None
+    assert new is not None
+    assert (old.requests_per_s, new.requests_per_s) == (1000, 2000)
+    assert search.prove(path[::2], 2.0)[0] == {"a": 1}  # none is better: it stays
+    assert search.prove(path[:1], 2.0)[0] == {"a": 1}
 
 
 def test_what_counts_as_better() -> None:

@@ -22,7 +22,8 @@ from geulpi_perf._tune.load import Measured
 __all__ = ["CONCURRENCY", "Goal", "Objective", "Point", "Search", "middle"]
 
 CONCURRENCY = "requests in flight"
-PAIRS = 3
+PAIRS, PROOF_PAIRS = 3, 5
+PROOFS = 3  # so many are tried at most
 MARGIN = 0.03  # a gain below it is noise
 ROUNDS = 2  # over all settings
 
@@ -91,17 +92,18 @@ class Search:
     seconds: float
     told: Callable[[str], None] = field(default=lambda _: None)
 
-    def descend(self, start: Point) -> Point:
-        """Return the best settings found from these on."""
-        point = start
+    def descend(self, start: Point) -> list[Point]:
+        """Return the settings found from these on, each better than those before it."""
+        path = [start]
         tried: dict[str, Point] = {}
         for _ in range(ROUNDS):
             for name in self.values:
-                if tried.get(name) == point:
+                if tried.get(name) == path[-1]:
                     continue  # nothing else has changed since
-                point = self.along(name, point)
+                if (point := self.along(name, path[-1])) != path[-1]:
+                    path.append(point)
                 tried[name] = point
-        return point
+        return path
 
     def along(self, name: str, point: Point) -> Point:
         """Return the settings with the best value of one of them."""
@@ -123,6 +125,20 @@ class Search:
         (challenger,) = (value for value in left if value != stands)
         self.told(f"{name} {stands} against {challenger}")
         return self.duel(point, point | {name: challenger}, seconds, PAIRS)[0]
+
+    def prove(
+        self, path: Sequence[Point], seconds: float
+    ) -> tuple[Point, Measured | None, Measured | None]:
+        """Return the last settings of a path that beat its first, as `duel` does; else the first.
+
+        What short measurements thought best may miss the p99 in longer ones: then what they thought
+        best before it is proven in its place.
+        """
+        for best in reversed(path[1:][-PROOFS:] or path):
+            shown = self.duel(path[0], best, seconds, PROOF_PAIRS)
+            if shown[0] is best:
+                break
+        return shown
 
     def duel(
         self, stands: Point, challenger: Point, seconds: float, pairs: int

@@ -37,7 +37,6 @@ __all__ = ["TUNED", "Change", "Measurement", "Seen", "Tuned", "tune"]
 
 TUNED = "tuned"  # a parameter of the config: the measurement that its settings come from
 LEVELS = (1, 2, 4, 8, 16, 32, 64)
-PROOF_PAIRS = 5
 PROOF_PARTS = 4  # a measurement of the proof lasts so many of the shortest
 
 
@@ -169,10 +168,10 @@ def tune(  # noqa: PLR0913 -- the options of a command, all but one by keyword
         before[CONCURRENCY] = concurrency
         if objective == "throughput":
             before = search.along(CONCURRENCY, before)
-        best = search.descend(before)
+        path = search.descend(before)
         told(f"{len(taken)} measurements, proving the winner")
-        winner, old, new = search.duel(before, best, seconds * PROOF_PARTS, PROOF_PAIRS)
-        after = new if winner is best else old
+        winner, old, new = search.prove(path, seconds * PROOF_PARTS)
+        after = old if winner is before else new
         if old is None or after is None or not goal.kept(after):
             lowest = min((one.seen.p99_ms for one in taken if one.seen), default=None)
             raise OutOfReach(name, p99_ms, lowest)
