@@ -7,9 +7,10 @@ starts, and nothing that is not said. So equal calendars are equal rows, and sha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from geulpi_client._checks import utc_moment
@@ -20,8 +21,6 @@ from geulpi_client._person import Person
 from geulpi_client._zones import zone_for
 
 Row: TypeAlias = dict[str, Any]
-Placed: TypeAlias = tuple[str, str, Event]
-"""An event after its start and end as texts; the end is empty where the event has none."""
 
 _FIRST_YEAR, _LAST_YEAR = 2, 9998  # a week or another zone beyond them has no date
 
@@ -54,43 +53,30 @@ def calendar_document(events: Sequence[Event], about: About) -> str:
     """
     ordered = in_order(events, "events")
     as_of = None if about.as_of is None else moment_text("as_of", about.as_of)
-    moments = [*(event.start for _, _, event in ordered), about.as_of]
-    return canonical_json(
-        {
-            "time_zone": zone_for(about.time_zone, moments).name,
-            "events": [event_row(placed) for placed in ordered],
-            "week": _week(about.week),
-            "as_of": as_of,
-            "person": _person(about.person),
-        }
-    )
+    moments = [*(event.start for event in ordered), about.as_of]
+    said = {
+        "time_zone": zone_for(about.time_zone, moments).name,
+        "week": _week(about.week),
+        "as_of": as_of,
+        "person": _person(about.person),
+    }
+    texts = {name: canonical_json(value) for name, value in said.items() if value is not None}
+    texts["events"] = f"[{','.join([event.said.json for event in ordered])}]"
+    fields = [f'"{name}":{text}' for name, text in sorted(texts.items())]
+    return f"{{{','.join(fields)}}}"
 
 
-def in_order(events: Sequence[Event], field: str) -> list[Placed]:
-    """Return the events in the order of their starts, each with its bounds as a document has them.
+def in_order(events: Sequence[Event], field: str) -> list[Event]:
+    """Return the events in the order of their starts.
 
     Raises:
         InvalidEvent: one has no start, or there are more than `MAX_EVENTS`.
     """
     if len(events) > MAX_EVENTS:
         raise InvalidEvent(field, f"{len(events)} events", f"at most {MAX_EVENTS}; ask in parts")
-    placed = [_placed(event, field, position) for position, event in enumerate(events)]
-    # Moments are in UTC and of one form, so their texts are ordered as they are.
-    placed.sort(key=lambda one: (one[0], one[1], one[2].title))
-    return placed
-
-
-def event_row(placed: Placed) -> Row:
-    """Return an event as a document holds it."""
-    start, end, event = placed
-    row: Row = {"start": start, "title": event.normalized_title}
-    if end:
-        row["end"] = end
-    if event.category is not None:
-        row["category"] = event.category
-    if event.all_day:
-        row["all_day"] = True
-    return row
+    for position, event in enumerate(events):
+        _check_placed(event, field, position)
+    return sorted(events, key=attrgetter("said"))
 
 
 def moment_text(field: str, moment: object) -> str:
@@ -102,13 +88,14 @@ def moment_text(field: str, moment: object) -> str:
     return utc_moment(InvalidSetting, field, moment).isoformat()
 
 
-def canonical_json(document: Mapping[str, Any]) -> str:
-    """Return a document's JSON: keys sorted, no blanks, without the fields that are `None`."""
-    said = {name: value for name, value in document.items() if value is not None}
-    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def canonical_json(value: Any) -> str:
+    """Return JSON with its keys sorted, no blanks, without the fields of a dict that are `None`."""
+    if isinstance(value, dict):
+        value = {name: one for name, one in value.items() if one is not None}
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _placed(event: Event, field: str, position: int) -> Placed:
+def _check_placed(event: Event, field: str, position: int) -> None:
     start, end = event.bounds
     if start is None:
         raise InvalidEvent(
@@ -117,7 +104,6 @@ def _placed(event: Event, field: str, position: int) -> Placed:
     if start.year < _FIRST_YEAR or (end or start).year > _LAST_YEAR:
         years = f"a time within the years {_FIRST_YEAR} to {_LAST_YEAR}"
         raise InvalidEvent(f"{field}[{position}]", f"{event.start} to {event.end}", years)
-    return start.isoformat(), "" if end is None else end.isoformat(), event
 
 
 def _week(week: date | None) -> str | None:

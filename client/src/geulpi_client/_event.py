@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
+from json.encoder import encode_basestring
+from typing import NamedTuple
 
 from geulpi_client._checks import (
     checked_flag,
@@ -20,6 +22,21 @@ from geulpi_client._names import CATEGORIES
 
 _MIDNIGHT = time()
 _DAY = timedelta(days=1)
+
+
+class EventTexts(NamedTuple):
+    """An event as a document holds it; texts of starts and ends are ordered as moments are.
+
+    Attributes:
+        start, end: ISO 8601, in UTC or as dates; empty where the event has none.
+        title: as it was given.
+        json: the fields that are said: keys sorted, no blanks.
+    """
+
+    start: str
+    end: str
+    title: str
+    json: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,26 @@ class Event:
         if self.all_day:
             return _day("start", self.start), _day("end", self.end)
         return _moment("start", self.start), _moment("end", self.end)
+
+    @cached_property
+    def said(self) -> EventTexts:
+        """The event as documents hold it; made once, for an event is asked about again and again.
+
+        Raises:
+            InvalidEvent: as `bounds`.
+        """
+        first, last = self.bounds
+        start = "" if first is None else first.isoformat()
+        end = "" if last is None else last.isoformat()
+        # By hand, for there are hundreds in a question: keys sorted, nothing to escape but titles.
+        json = f'"start":"{start}","title":{encode_basestring(self.normalized_title)}}}'
+        if end:
+            json = f'"end":"{end}",{json}'
+        if self.category is not None:
+            json = f'"category":"{self.category}",{json}'
+        if self.all_day:
+            json = f'"all_day":true,{json}'
+        return EventTexts(start, end, self.title, f"{{{json}")
 
     @property
     def normalized_title(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
@@ -10,7 +11,7 @@ from typing import Final
 
 from geulpi_client._answers import Answered, list_in, moment_of, number_in, text_in
 from geulpi_client._checks import checked_duration, checked_whole, minutes_of
-from geulpi_client._documents import Row, canonical_json, event_row, in_order
+from geulpi_client._documents import Row, canonical_json, in_order
 from geulpi_client._errors import InvalidSetting
 from geulpi_client._event import Event, checked_events
 from geulpi_client._problem import (
@@ -106,7 +107,9 @@ def schedule_question(  # noqa: PLR0913 -- a problem has that many parts, all by
         "working_hours": working_hours_row(working_hours),
         "breaks": span_rows("breaks", breaks),
         "buffer_minutes": minutes_of(checked_duration(InvalidSetting, "buffer", buffer)),
-        "history": [event_row(one) for one in in_order(checked_events(history), "history")],
+        "history": [
+            json.loads(event.said.json) for event in in_order(checked_events(history), "history")
+        ],
         "step_minutes": step_minutes(step),
         "time_limit_s": search_s,
         "seed": checked_whole(InvalidSetting, "seed", seed, 0, _MAX_SEED),
