@@ -61,7 +61,7 @@ def calendar_document(events: Sequence[Event], about: About) -> str:
         "person": _person(about.person),
     }
     texts = {name: canonical_json(value) for name, value in said.items() if value is not None}
-    texts["events"] = f"[{','.join([event.said.json for event in ordered])}]"
+    texts["events"] = f"[{','.join([event.said[-1] for event in ordered])}]"
     fields = [f'"{name}":{text}' for name, text in sorted(texts.items())]
     return f"{{{','.join(fields)}}}"
 

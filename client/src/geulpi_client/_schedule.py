@@ -108,7 +108,7 @@ def schedule_question(  # noqa: PLR0913 -- a problem has that many parts, all by
         "breaks": span_rows("breaks", breaks),
         "buffer_minutes": minutes_of(checked_duration(InvalidSetting, "buffer", buffer)),
         "history": [
-            json.loads(event.said.json) for event in in_order(checked_events(history), "history")
+            json.loads(event.said[-1]) for event in in_order(checked_events(history), "history")
         ],
         "step_minutes": step_minutes(step),
         "time_limit_s": search_s,
