@@ -26,7 +26,7 @@ def load(
     ] = None,
     think: Annotated[
         float, typer.Option(help="Mean seconds between an answer and the next question.")
-    ] = 0.08,
+    ] = 0.09,
     mix: Annotated[
         str | None,
         typer.Option(

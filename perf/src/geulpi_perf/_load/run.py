@@ -56,7 +56,7 @@ class LoadPlan:
 
     users: int = 100
     seconds: float = 60.0
-    think_s: float = 0.08
+    think_s: float = 0.09
     rate: float | None = None
     mix: Mapping[str, float] = field(default_factory=lambda: dict(MIX))
     world: WorldSettings = field(default_factory=WorldSettings)

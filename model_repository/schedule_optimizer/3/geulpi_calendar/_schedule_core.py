@@ -25,6 +25,7 @@ __all__ = ["Item", "Model", "Outcome", "Part", "Use", "joined", "search", "thinn
 Use: TypeAlias = tuple[int, ...]
 """The places of an item's chosen parts, in order of their starts; () is not placed."""
 
+_FEW_BOOLEANS: Final = 2000
 _FOUND: Final = (cp_model_pb2.OPTIMAL, cp_model_pb2.FEASIBLE)
 
 
@@ -303,6 +304,9 @@ def search(
         random_seed=seed,
         max_time_in_seconds=max(seconds, 0.001),
         linearization_level=2,
+        # Of few booleans the relaxation tells all, and presolving costs more than it saves: 8 tasks
+        # in a week take 10 ms without it for 16; 30 tasks (3,000 booleans) 270 for 120.
+        cp_model_presolve=len(model.proto.variables) > _FEW_BOOLEANS,
         max_presolve_iterations=1,
         cp_model_probing_level=0,
         absolute_gap_limit=absolute_gap,
