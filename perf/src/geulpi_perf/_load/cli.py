@@ -45,6 +45,7 @@ def load(
         str | None,
         typer.Option(help="Redis or Valkey.", show_default="with --url none, else one is started"),
     ] = None,
+    cache_mb: Annotated[int, typer.Option(help="MB for a cache that is started here.")] = 12,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Ask without a cache.")] = False,
     memory_mb: Annotated[int, typer.Option(help="MB for rows in the client's own memory.")] = 0,
     changes: Annotated[
@@ -93,7 +94,7 @@ def load(
     console = Console(stderr=True)
     with (
         console.status("starting the servers …" if url is None else f"asking {url} …") as status,
-        servers(url, cache, model_repository, with_cache=not no_cache) as where,
+        servers(url, cache, model_repository, cache_mb=0 if no_cache else cache_mb) as where,
     ):
         result = (
             seed_table(plan, where, status.update) if preset else run(plan, where, status.update)

@@ -24,6 +24,7 @@ from geulpi_perf._load.world import MIX, World, WorldSettings
 __all__ = ["LoadPlan", "Say", "Servers", "run", "servers"]
 
 Say = Callable[[str], None]
+CACHE_MB = 12  # of the rows of this world's 300 people and 20,000 titles, those that come again
 TICK_S = 0.25
 
 
@@ -97,14 +98,22 @@ class LoadPlan:
 
 @contextmanager
 def servers(
-    url: str | None, cache: str | None, repository: Path, *, with_cache: bool = True
+    url: str | None, cache: str | None, repository: Path, *, cache_mb: int = CACHE_MB
 ) -> Iterator[Servers]:
     """Return the servers at these addresses; where none is named, they are started for us.
 
+    Args:
+        url, cache: addresses.
+        repository: what a server that is started serves.
+        cache_mb: MB for a cache that is started; 0 starts none.
+
     Raises:
+        UnusableOption: less than no memory.
         BenchFailed: no cache answers at the address.
         ServerError: ours do not start.
     """
+    if cache_mb < 0:
+        raise UnusableOption("--cache-mb", cache_mb, "0 or more")
     if url is not None:
         _check_cache(cache)
         yield Servers(url, cache or "")
@@ -114,8 +123,8 @@ def servers(
         started = time.perf_counter()
         triton = stack.enter_context(EmbeddedTriton(repository))
         start_s = time.perf_counter() - started
-        if cache is None and with_cache:
-            cache = stack.enter_context(EmbeddedValkey()).url
+        if cache is None and cache_mb:
+            cache = stack.enter_context(EmbeddedValkey(max_memory_mb=cache_mb)).url
         yield Servers(triton.grpc_url, cache or "", start_s)
 
 
