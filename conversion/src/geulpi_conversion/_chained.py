@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from geulpi_conversion._convert import TIMEOUT_S, convert
 from geulpi_conversion._converted import Converted
 from geulpi_conversion._errors import NoFaithfulRoute, SampleMismatch
-from geulpi_conversion._recorded import PROVENANCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +71,8 @@ def chained(
 
 def _chain(links: Mapping[str, Converted]) -> Converted:
     """Return the whole, not yet asked."""
+    from geulpi_conversion._recorded import PROVENANCE  # noqa: PLC0415
+
     first = next(iter(links.values()))
     told = {output: json.loads(link.parameters[PROVENANCE]) for output, link in links.items()}
     hyperparameters = json.dumps(

@@ -34,9 +34,10 @@ def compare(
 ) -> None:
     """Measure a random forest behind Triton and behind other servers, side by side.
 
-    Each server runs alone, started anew for every round, in alternation, under wrk's 100
-    connections. One that does not run here, or answers wrongly, is skipped. How each is set up,
-    and by whose advice, is in perf/peers/ of the source checkout.
+    Each server runs alone, started anew for every round, in alternation, under
+    wrk's 100 connections. One that does not run here, or answers wrongly, is
+    skipped. How each is set up, and by whose advice, is in perf/peers/ of the
+    source checkout.
 
     Example: geulpi compare litserve bentoml --output results
     """

@@ -62,8 +62,9 @@ def load(
 ) -> None:
     """Let users ask the five calendar models, and show what they felt and what it cost.
 
-    A few users and titles are asked about most of the time (Zipf), and calendars change now and
-    then, so that the cache knows some rows and not others.
+    A few users and titles are asked about most of the time (Zipf), and
+    calendars change now and then, so that the cache knows some rows and not
+    others.
 
     Example: geulpi load --users 100 --duration 60 --output results
     """
