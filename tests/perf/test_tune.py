@@ -87,7 +87,7 @@ def test_committed_configs_can_be_edited(root: Path) -> None:
     for path in (root / "model_repository").glob("*/config.pbtxt"):
         text = path.read_text()
         wanted = parsed(text)
-        wanted.parameters["tuned"].string_value = "{}"
+        wanted.parameters["another"].string_value = "{}"
         new = rewritten(text, wanted)
         assert parsed(new) == wanted
         assert set(text.splitlines()) <= set(new.splitlines())
@@ -246,7 +246,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer values and pairs."""
     monkeypatch.setattr("geulpi_perf._tune.knobs._powers", lambda _: (1,))
     monkeypatch.setattr("geulpi_perf._tune.search.PAIRS", 1)
-    monkeypatch.setattr("geulpi_perf._tune.tuning.PROOF_PAIRS", 1)
+    monkeypatch.setattr("geulpi_perf._tune.search.PROOF_PAIRS", 1)
     monkeypatch.setattr("geulpi_perf._tune.tuning.LEVELS", (2,))
 
 

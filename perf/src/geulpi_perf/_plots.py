@@ -86,7 +86,8 @@ def _draw(axes: Axes, plot: Lines) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
     else:
-        axes.set_ylim(0, 1.06 * axes.dataLim.ymax if axes.dataLim.ymax > 0 else None)
+        top = axes.dataLim.ymax  # infinite where there is no point
+        axes.set_ylim(0, 1.06 * top if 0 < top < math.inf else None)
     axes.yaxis.set_major_formatter("{x:,g}")
     if plot.ticks:
         axes.set_xticks(range(len(plot.ticks)), plot.ticks)
