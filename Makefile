@@ -46,8 +46,8 @@ fmt: $(STAMP) ## format the code, mend what can be mended, write the client's th
 models: $(STAMP) ## train, convert and publish the calendar models
 	@$(BIN)/geulpi build
 
-perf: $(STAMP) ## measure the figures of the README anew, into perf/results (13 minutes)
-	@$(BIN)/geulpi load --preset seed --output perf/results
+perf: $(STAMP) ## measure the figures of the README anew, into perf/results (7 minutes)
+	@$(BIN)/geulpi load --preset seed --duration 30 --output perf/results/seed
 	@$(BIN)/geulpi compare --output perf/results
 
 analyzer: $(STAMP) ## set up Triton's perf_analyzer without root, and print where it is

@@ -138,7 +138,7 @@ def test_peers_are_chosen_by_name() -> None:
         chosen(["torchserve"])
     assert [peer.name for peer in chosen(["litserve", "litserve"])] == ["litserve"]
     with pytest.raises(UnusableOption, match="--rounds 0"):
-        compare([], rounds=0)
+        compare([], rounds=0, seconds=1)
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)

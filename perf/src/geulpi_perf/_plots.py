@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-__all__ = ["Line", "Lines", "bars", "lines", "panels", "save", "scatter", "svg"]
+__all__ = ["Line", "Lines", "bars", "panels", "save", "scatter", "svg"]
 
 WIDTH_IN, HEIGHT_IN = 7.4, 3.2  # of one plot
 COLOURS, STYLES = 10, ("-", "--", ":")  # matplotlib has ten colours: then come dashes
@@ -25,7 +25,16 @@ Line = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True)
 class Lines:
-    """A plot of `panels`; the fields are the arguments of `lines`."""
+    """A plot with a line for each name; what is not finite is left out.
+
+    Attributes:
+        title: above it.
+        named: x and y values by the name in the legend.
+        x, y: what the axes say.
+        log: which axes are logarithmic: "", "x", "y" or "xy".
+        points: whether each point gets a mark.
+        ticks: what stands at x = 0, 1, 2 …, in place of numbers.
+    """
 
     title: str
     named: Mapping[str, Line]
@@ -34,29 +43,6 @@ class Lines:
     log: str = ""
     points: bool = False
     ticks: Sequence[str] = ()
-
-
-def lines(
-    title: str,
-    named: Mapping[str, Line],
-    *,
-    x: str,
-    y: str,
-    log: str = "",
-    points: bool = False,
-    ticks: Sequence[str] = (),
-) -> Figure:
-    """Return a plot with a line for each name; what is not finite is left out.
-
-    Args:
-        title: above it.
-        named: x and y values by the name in the legend.
-        x, y: what the axes say.
-        log: which axes are logarithmic: "", "x", "y" or "xy".
-        points: whether each point gets a mark.
-        ticks: what stands at x = 0, 1, 2 …, in place of numbers.
-    """
-    return panels(Lines(title, named, x, y, log, points, ticks))
 
 
 def panels(*plots: Lines) -> Figure:

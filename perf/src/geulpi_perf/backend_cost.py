@@ -37,7 +37,7 @@ from rich.console import Console
 from rich.table import Table
 from tritonclient.grpc import model_config_pb2
 
-from geulpi_perf._bench.rows import input_data
+from geulpi_perf._bench.rows import datatype, input_data
 from geulpi_perf._errors import BenchFailed, PerfError, UnusableOption
 from geulpi_perf._forest import make_forest
 from geulpi_perf._load.processes import Use, processes, use_of
@@ -51,8 +51,7 @@ OURS = Path(geulpi_server.__file__).parents[1]
 CONCURRENCIES = (1, 8, 64)
 WARM_UP_S = 1
 CALLS, CALLS_S = 200, 2.0  # of each model, whichever comes first
-MODULES = ("geulpi_postponed", "json", "pathlib", "hashlib", "numpy", "onnxruntime",
-           "dataclasses", "asyncio.events")  # fmt: skip
+MODULES = ("json", "pathlib", "hashlib", "numpy", "onnxruntime", "dataclasses", "asyncio.events")
 
 # Imports what it is told, one after the other, and says what each took and what memory it added.
 IMPORTS = """
@@ -60,9 +59,8 @@ import importlib, json, re, sys, time
 def own():
     with open("/proc/self/smaps_rollup") as file:
         return int(re.search(r"^Anonymous: +([0-9]+)", file.read(), re.MULTILINE)[1])
-sys.path.append(sys.argv[1])
 found = []
-for name in sys.argv[2:]:
+for name in sys.argv[1:]:
     before, started = own(), time.perf_counter()
     importlib.import_module(name)
     took = time.perf_counter() - started
@@ -162,8 +160,7 @@ def measure_here(model: str, side: str, repository: str, seconds: int) -> None:
 
 def measure_imports() -> list[tuple[str, float, float]]:
     """Return what each module of a stub takes to import: its name, ms, MB that are its own."""
-    folder = OURS / "geulpi_server" / "backends" / "python"
-    done = said(sys.executable, "-I", "-c", IMPORTS, folder, *MODULES)
+    done = said(sys.executable, "-I", "-c", IMPORTS, *MODULES)
     return [(name, ms, mb) for name, ms, mb in json.loads(done)]
 
 
@@ -229,7 +226,7 @@ def _bodies(repository: Path) -> dict[str, dict[str, Any]]:
             "inputs": [
                 {
                     "name": tensor.name,
-                    "datatype": _datatype(tensor.data_type),
+                    "datatype": datatype(tensor.data_type),
                     "shape": [1, *map(abs, tensor.dims)],
                     "data": list(row[tensor.name]),
                 }
@@ -237,11 +234,6 @@ def _bodies(repository: Path) -> dict[str, dict[str, Any]]:
             ]
         }
     return bodies
-
-
-def _datatype(number: int) -> str:
-    name: str = model_config_pb2.DataType.Name(number)
-    return name.removeprefix("TYPE_").replace("STRING", "BYTES")
 
 
 def _ask(url: str, body: Mapping[str, Any]) -> None:

@@ -88,10 +88,13 @@ def _options() -> argparse.Namespace:
 def _run(options: argparse.Namespace) -> None:
     from rich.console import Console  # noqa: PLC0415
 
+    from geulpi_perf._output import prepare  # noqa: PLC0415
     from geulpi_perf._scale import report  # noqa: PLC0415
     from geulpi_perf._scale.nodes import FORMULA  # noqa: PLC0415
     from geulpi_perf._scale.results import as_json  # noqa: PLC0415
 
+    if options.output is not None:
+        prepare(options.output)
     results = _results(options)
     if options.output is not None:
         report.write(results, options.output)

@@ -99,8 +99,9 @@ def bench(
     asked = Asked(name, seconds, model_repository, rows, input_data)
     if output:
         from geulpi_perf._bench import files
+        from geulpi_perf._output import prepare
 
-        files.prepare(output)
+        prepare(output)
     err = Console(stderr=True)
     served = Inspected(places[0], name).server_version()  # no download for a server that is not up
     with err.status("finding perf_analyzer …"):

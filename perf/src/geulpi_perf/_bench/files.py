@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +11,11 @@ from geulpi_perf._bench.report import document, left_out, of_rates, steps_table,
 from geulpi_perf._bench.sweep import Sweep
 from geulpi_perf._errors import UnusableOption
 from geulpi_perf._machine import Origin
+from geulpi_perf._output import write_csv, write_json
 from geulpi_perf._pages import Part, page
 from geulpi_perf._plots import Lines, panels, save
 
-__all__ = ["prepare", "write"]
+__all__ = ["write"]
 
 Value = Callable[[Measured], float]
 
@@ -27,19 +26,6 @@ _PLOTS: Mapping[str, tuple[str, Value]] = {
     "Rows that the server ran together": ("rows a batch", lambda row: row.rows_per_execution),
 }
 _IN_THE_PNG = ("Throughput", "p99 latency")
-
-
-def prepare(folder: Path) -> None:
-    """Make the folder of the results, before anything is measured for it.
-
-    Raises:
-        UnusableOption: that can't be.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        wanted = f"a folder that can be made and written to ({error.strerror})"
-        raise UnusableOption("--output", str(folder), wanted) from error
 
 
 def write(folder: Path, model: str, done: Sweep, made: Origin) -> list[Path]:
@@ -63,13 +49,9 @@ def write(folder: Path, model: str, done: Sweep, made: Origin) -> list[Path]:
     )
     whole = document(model, done, made)
     try:
-        text = json.dumps(whole, indent=2, ensure_ascii=False)
-        json_file.write_text(text + "\n", encoding="utf-8")
-        with csv_file.open("w", newline="", encoding="utf-8") as file:
-            flat = [{k: v for k, v in row.items() if k != "parts"} for row in whole["rows"]]
-            writer = csv.DictWriter(file, list(flat[0]))
-            writer.writeheader()
-            writer.writerows(flat)
+        write_json(json_file, whole)
+        flat = [{k: v for k, v in row.items() if k != "parts"} for row in whole["rows"]]
+        write_csv(csv_file, flat)
         parts: list[Part] = [
             table(model, rows),
             *left,

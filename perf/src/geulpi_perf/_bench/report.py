@@ -13,6 +13,7 @@ from rich.table import Table
 from geulpi_perf._bench.measure import Measured
 from geulpi_perf._bench.sweep import Sweep
 from geulpi_perf._machine import Origin
+from geulpi_perf._output import plain
 
 __all__ = ["document", "left_out", "of_rates", "steps_table", "table", "title"]
 
@@ -58,7 +59,7 @@ def document(model: str, done: Sweep, made: Origin) -> dict[str, Any]:
     return {
         "model": model,
         **made.as_json(),
-        "rows": [_plain(row) for row in done.rows],
+        "rows": [plain(asdict(row)) for row in done.rows],
         "left_out": [str(error) for error in done.left_out],
         "ended_by": None if done.ended_by is None else str(done.ended_by) or "Ctrl-C",
     }
@@ -94,10 +95,3 @@ def _table(above: str, *head: str) -> Table:
         words = name in {"way", "step"}
         shown.add_column(name, justify="left" if words else "right", no_wrap=True)
     return shown
-
-
-def _plain(row: Measured) -> dict[str, Any]:
-    fields = asdict(row)
-    if math.isnan(row.rows_per_execution):
-        fields["rows_per_execution"] = None
-    return fields

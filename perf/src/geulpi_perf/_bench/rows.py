@@ -15,7 +15,7 @@ from tritonclient.grpc import model_config_pb2
 
 from geulpi_perf._errors import UnusableOption
 
-__all__ = ["from_file", "input_data", "shaped", "zeros"]
+__all__ = ["datatype", "from_file", "input_data", "shaped", "zeros"]
 
 _FORMATS = {
     "TYPE_BOOL": "?", "TYPE_UINT8": "B", "TYPE_UINT16": "H", "TYPE_UINT32": "I",
@@ -26,6 +26,12 @@ _HALVES = ("TYPE_FP16", "TYPE_BF16")
 _NOTHING = {"TYPE_STRING": "", "TYPE_BOOL": False, "TYPE_FP32": 0.0, "TYPE_FP64": 0.0}  # else 0
 
 Inputs = Sequence[Mapping[str, Any]]
+
+
+def datatype(number: int) -> str:
+    """Return the KServe v2 name of a data type as a model's configuration numbers it."""
+    name: str = model_config_pb2.DataType.Name(number)
+    return name.removeprefix("TYPE_").replace("STRING", "BYTES")
 
 
 def input_data(entry: Path) -> dict[str, Any] | None:

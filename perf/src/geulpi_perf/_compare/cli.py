@@ -50,12 +50,13 @@ def compare(
     from geulpi_perf._compare import report
     from geulpi_perf._compare.measure import chosen
     from geulpi_perf._compare.measure import compare as measured
+    from geulpi_perf._output import prepare
 
     # The servers are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked = chosen(peers or [])
     if output:
-        _make(output)
+        prepare(output)
     err = Console(stderr=True)
     with err.status("") as status:
         found = measured(
@@ -74,13 +75,3 @@ def compare(
             err.print(f"written: {path}")
     if len(found.servers) == 1:
         raise typer.Exit(1)  # nothing to compare with
-
-
-def _make(folder: Path) -> None:
-    """Make the folder of results before anything is measured."""
-    from geulpi_perf._errors import UnusableOption
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnusableOption("--output", str(folder), f"a folder ({error.strerror})") from error

@@ -24,9 +24,9 @@ from geulpi_perf._forest import Forest, make_forest
 from geulpi_perf._peers import PEERS, START_S, Peer, environment, running, v2_body, v2_probabilities
 from geulpi_perf._wrk import Load, find_wrk, load
 
-__all__ = ["ROUNDS", "SECONDS", "Comparison", "Measured", "chosen", "compare"]
+__all__ = ["Comparison", "Measured", "chosen", "compare"]
 
-ROUNDS, SECONDS, WARM_S = 3, 5, 2
+WARM_S = 2
 TRITON = "triton"
 Say = Callable[[str], None]
 
@@ -91,8 +91,8 @@ def chosen(names: Sequence[str]) -> list[Peer]:
 def compare(
     peers: Sequence[Peer],
     *,
-    rounds: int = ROUNDS,
-    seconds: int = SECONDS,
+    rounds: int,
+    seconds: int,
     say: Say = lambda _words: None,
 ) -> Comparison:
     """Measure Triton and the peers in alternating rounds.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from rich.table import Column, Table
 
 from geulpi_perf._compare.measure import TRITON, Comparison, Measured
 from geulpi_perf._machine import Origin, origin
+from geulpi_perf._output import write_csv, write_json
 from geulpi_perf._pages import Part, page
 from geulpi_perf._plots import bars, save
 from geulpi_perf._wrk import CONNECTIONS
@@ -79,12 +78,8 @@ def plot(found: Comparison) -> Figure:
 def write(folder: Path, found: Comparison, made: Origin) -> list[Path]:
     """Write compare.json, .csv, .html and .png into a folder, and return their paths."""
     paths = [folder / f"{NAME}.{ending}" for ending in ("json", "csv", "html", "png")]
-    paths[0].write_text(json.dumps(as_json(found, made), indent=2) + "\n", encoding="utf-8")
-    with paths[1].open("w", encoding="utf-8", newline="") as file:
-        rows = list(_flat(found))
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_json(paths[0], as_json(found, made))
+    write_csv(paths[1], list(_flat(found)))
     figure = plot(found)
     parts: list[Part] = [HOW, table(found), figure, _rounds(found)]
     parts += [f"{name} was skipped: {why}" for name, why in found.skipped.items()]

@@ -78,6 +78,7 @@ def load(
     from geulpi_perf._load.seed import seed_table
     from geulpi_perf._load.world import WorldSettings, parsed_mix
     from geulpi_perf._machine import origin
+    from geulpi_perf._output import prepare
 
     plan = LoadPlan(
         users=users,
@@ -90,7 +91,7 @@ def load(
         memory_mb=memory_mb,
     )
     if output is not None:
-        _make(output)
+        prepare(output)
     came_from = origin("geulpi load", secret=urlsplit(cache or "").password)
     console = Console(stderr=True)
     with (
@@ -111,14 +112,3 @@ def load(
             console.print(f"written: {path}", markup=False)
     if result.interrupted:
         raise typer.Exit(130)
-
-
-def _make(folder: Path) -> None:
-    """Make the folder before anything is measured for it."""
-    from geulpi_perf._errors import UnusableOption
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        expected = f"a folder that can be written to ({error.strerror})"
-        raise UnusableOption("--output", str(folder), expected) from error

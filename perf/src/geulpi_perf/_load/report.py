@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from rich.table import Table
 from geulpi_perf._load.results import QUANTILES, Answers, LoadResult, Process
 from geulpi_perf._load.seed import Row, SeedTable
 from geulpi_perf._machine import Origin
+from geulpi_perf._output import plain, write_csv, write_json
 from geulpi_perf._pages import Part, page
 from geulpi_perf._plots import Lines, panels, save
 
@@ -42,7 +41,7 @@ def as_json(result: LoadResult | SeedTable, origin: Origin) -> dict[str, Any]:
     """Return everything as what JSON can hold; what is not a number is null."""
     if isinstance(result, LoadResult):
         return {**origin.as_json(), **_load(result)}
-    rows = [_plain({**asdict(row), "better": row.better}) for row in result.rows]
+    rows = [plain({**asdict(row), "better": row.better}) for row in result.rows]
     loads = [_load(load) for load in result.loads]
     return {**origin.as_json(), "rows": rows, "loads": loads, "remarks": list(result.remarks)}
 
@@ -54,17 +53,15 @@ def write(folder: Path, result: LoadResult | SeedTable, origin: Origin) -> list[
     """
     paths = [folder / f"load.{ending}" for ending in ("json", "csv", "html", "png")]
     loads = result.loads if isinstance(result, SeedTable) else (result,)
-    text = json.dumps(as_json(result, origin), indent=2, ensure_ascii=False)
-    paths[0].write_text(text + "\n", encoding="utf-8")
-    with paths[1].open("w", newline="", encoding="utf-8") as file:
-        flat = [
+    write_json(paths[0], as_json(result, origin))
+    write_csv(
+        paths[1],
+        [
             {"load": load.title, **_calls(one)}
             for load in loads
             for one in (*load.kinds, load.total)
-        ]
-        writer = csv.DictWriter(file, list(flat[0]))
-        writer.writeheader()
-        writer.writerows(flat)
+        ],
+    )
     seen: list[Part] = [*parts(result)] if isinstance(result, SeedTable) else []
     for load in loads:
         seen += [f"# {load.title}", *parts(load), *(panels(plot) for plot in _plots(load))]
@@ -189,21 +186,11 @@ def _table(
 
 def _load(result: LoadResult) -> dict[str, Any]:
     kinds = [_calls(one) for one in result.kinds]
-    made: dict[str, Any] = _plain(asdict(result))
+    made: dict[str, Any] = plain(asdict(result))
     return made | {"total": _calls(result.total), "kinds": kinds}
 
 
 def _calls(one: Answers) -> dict[str, Any]:
-    made: dict[str, Any] = _plain(asdict(one))
+    made: dict[str, Any] = plain(asdict(one))
     return made | {"errors": sum(one.errors.values()), "error_rate": one.error_rate,
                    "errors_by_name": dict(one.errors)}  # fmt: skip
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

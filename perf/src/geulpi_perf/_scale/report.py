@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from geulpi_perf._errors import PerfError
+from geulpi_perf._output import write_json
 from geulpi_perf._pages import Part, page
-from geulpi_perf._plots import lines, save
+from geulpi_perf._plots import Lines, panels, save
 from geulpi_perf._scale.cpu import ROLES
 from geulpi_perf._scale.nodes import FORMULA, RATES, nodes, rates
 from geulpi_perf._scale.results import LABELS, Curve, Point, Results, as_json
@@ -79,9 +79,7 @@ def nodes_table(results: Results) -> Table | None:
 
 def write(results: Results, folder: Path) -> None:
     """Write scale.json, scale.csv, scale.html and the pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(as_json(results), indent=2, ensure_ascii=False)
-    (folder / "scale.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "scale.json", as_json(results))
     (folder / "scale.csv").write_text(_csv(results.curves), encoding="utf-8")
     (folder / "scale.html").write_text(
         page(TITLE, results.origin, _parts(results)), encoding="utf-8"
@@ -131,8 +129,8 @@ def _pictures(curve: Curve) -> Iterator[tuple[str, Figure]]:
         }
         title = f"{curve.title}: {LABELS[figure]}"
         name = f"{curve.name}_{figure}" if number else curve.name
-        picture = lines(
-            title, drawn, x=curve.x, y=LABELS[figure], log=_log(curve, figure), points=True
+        picture = panels(
+            Lines(title, drawn, curve.x, LABELS[figure], _log(curve, figure), points=True)
         )
         # At what was measured, not at powers of two.
         varied = sorted({point.x for point in curve.points})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from geulpi_perf._errors import UnusableOption
 from geulpi_perf._machine import Origin
+from geulpi_perf._output import plain
 
 __all__ = ["LABELS", "Curve", "Point", "Results", "as_json", "read"]
 
@@ -110,8 +111,8 @@ class Results:
 
 def as_json(results: Results) -> dict[str, Any]:
     """Return results as what JSON can hold; what is not a number is null."""
-    plain: dict[str, Any] = _plain(asdict(results))
-    return {**plain.pop("origin"), **plain}
+    made: dict[str, Any] = plain(asdict(results))
+    return {**made.pop("origin"), **made}
 
 
 def read(file: Path) -> Results:
@@ -140,13 +141,3 @@ def _curve(found: dict[str, Any]) -> Curve:
 def _numbers(point: Mapping[str, Any]) -> dict[str, float]:
     names = ("rows_per_s", "p50_ms", "p99_ms")
     return {name: math.nan if point[name] is None else point[name] for name in names}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

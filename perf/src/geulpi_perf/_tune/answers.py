@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tritonclient.grpc import InferenceServerClient, InferInput, InferResult, model_config_pb2
+from tritonclient.grpc import InferenceServerClient, InferInput, InferResult
 from tritonclient.utils import triton_to_np_dtype
 
+from geulpi_perf._bench.rows import datatype
 from geulpi_perf._errors import AnswersDiffer, BenchFailed
 
 __all__ = ["Answers", "ask", "check_equal", "sample_rows"]
@@ -57,7 +58,7 @@ def sample_rows(entry: Path, config: Any, sample: dict[str, Any]) -> Tensors:
         values = row[tensor.name]
         content = values.get("content") if isinstance(values, dict) else values
         shape = values.get("shape") if isinstance(values, dict) else None
-        kind = np.dtype(triton_to_np_dtype(_kind(tensor)))
+        kind = np.dtype(triton_to_np_dtype(datatype(tensor.data_type)))
         if content is None:
             raw = base64.b64decode(values["b64"])
             one = np.array([raw], object) if kind.hasobject else np.frombuffer(raw, kind)
@@ -129,7 +130,7 @@ def _asked(
     for place, request in enumerate(requests):
         inputs = []
         for tensor in config.input:
-            kind = _kind(tensor)
+            kind = datatype(tensor.data_type)
             values = request[tensor.name].astype(triton_to_np_dtype(kind))
             inputs.append(InferInput(tensor.name, list(values.shape), kind))
             inputs[-1].set_data_from_numpy(values)
@@ -148,11 +149,6 @@ def _asked(
         )
         for output in config.output
     }
-
-
-def _kind(tensor: Any) -> str:
-    name = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
-    return str(name).replace("STRING", "BYTES")
 
 
 def _same(one: Array, other: Array) -> bool:

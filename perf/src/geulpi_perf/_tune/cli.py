@@ -71,6 +71,7 @@ def tune(
     from rich.console import Console
 
     from geulpi_perf._errors import UnusableOption
+    from geulpi_perf._output import prepare
     from geulpi_perf._tune import report
     from geulpi_perf._tune.tuning import tune as find
 
@@ -80,8 +81,8 @@ def tune(
         if not key or not equals or not all(tried := values.split(",")):
             raise UnusableOption("--parameter", text, "KEY=V1,V2, such as trim_every=100,1000")
         parameters[key] = list(dict.fromkeys(tried))
-    if output is not None and output.exists() and not output.is_dir():
-        raise UnusableOption("--output", str(output), "a folder")
+    if output is not None:
+        prepare(output)
     err = Console(stderr=True)
     with err.status("") as status:
         tuned = find(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import tempfile
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geulpi_perf._bench.measure import read_csv
 from geulpi_perf._errors import BenchFailed
 from geulpi_perf._perf_analyzer import PerfAnalyzer
 
@@ -71,9 +71,5 @@ class Load:
             if done.returncode or not report.exists():
                 said = done.stderr or done.stdout
                 raise BenchFailed(f"'{model}'", said, "see what perf_analyzer says")
-            (line,) = csv.DictReader(report.read_text(encoding="utf-8").splitlines())
-        return Measured(
-            float(line["Inferences/Second"]),
-            float(line["p50 latency"]) / 1000,
-            float(line["p99 latency"]) / 1000,
-        )
+            seen = read_csv(report.read_text(encoding="utf-8"))
+        return Measured(seen.requests_per_s, seen.p50_us / 1000, seen.p99_us / 1000)

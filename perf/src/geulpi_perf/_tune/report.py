@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,13 +11,17 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from geulpi_perf._output import write_csv, write_json
 from geulpi_perf._pages import Part, page
 from geulpi_perf._plots import OURS, save, scatter
 from geulpi_perf._tune.knobs import Value
+from geulpi_perf._tune.load import Measured
 from geulpi_perf._tune.search import CONCURRENCY, Point
 from geulpi_perf._tune.tuning import Measurement, Tuned
 
 __all__ = ["as_json", "table", "write"]
+
+SEEN = tuple(field.name for field in fields(Measured))
 
 
 def table(tuned: Tuned) -> Table:
@@ -53,13 +55,12 @@ def write(folder: Path, tuned: Tuned) -> Iterator[Path]:
     Raises:
         OSError: the folder can't be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     json_, csv_, html, png = (
         folder / f"{tuned.model}.tune.{kind}" for kind in ("json", "csv", "html", "png")
     )
-    json_.write_text(json.dumps(as_json(tuned), ensure_ascii=False, indent=1), encoding="utf-8")
+    write_json(json_, as_json(tuned))
     yield json_
-    _write_csv(csv_, tuned)
+    write_csv(csv_, list(_flat(tuned)))
     yield csv_
     plot = _plot(tuned)
     parts: list[Part] = [
@@ -77,14 +78,12 @@ def _wanted(tuned: Tuned) -> str:
     return f"{goal} within {tuned.p99_ms:g} ms"
 
 
-def _write_csv(path: Path, tuned: Tuned) -> None:
+def _flat(tuned: Tuned) -> Iterator[dict[str, object]]:
     names = [*(one.setting for one in tuned.settings), CONCURRENCY]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow([*names, "seconds", "requests_per_s", "p50_ms", "p99_ms"])
-        for one in tuned.measurements:
-            seen = vars(one.seen).values() if one.seen else ("", "", "")
-            rows.writerow([*(_shown(one.settings[n]) for n in names), one.seconds, *seen])
+    for one in tuned.measurements:
+        seen = vars(one.seen) if one.seen else dict.fromkeys(SEEN, "")
+        settings = {name: _shown(one.settings[name]) for name in names}
+        yield {**settings, "seconds": one.seconds, **seen}
 
 
 def _plot(tuned: Tuned) -> Figure:
